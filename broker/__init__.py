@@ -1,1 +1,1 @@
-"""The use cases of the platform and every entry point that is not HTTP."""
+"""Use cases (``services/``) and every entry point that is not HTTP."""

@@ -1,0 +1,1 @@
+"""The database adapter: tables, repositories, ledger, outbox and migrations. All SQL is here."""

@@ -1,0 +1,53 @@
+"""Every table of the platform."""
+
+from db.tables.accounts import Account, ApiKey, BrowserSession, JoinToken, Role
+from db.tables.base import Base
+from db.tables.ledger import ESCROW, ISSUANCE, PLATFORM, Balance, Transfer, TransferKind
+from db.tables.messages import AuditEntry, Event, IdempotencyKey, OutboxMessage
+from db.tables.topology import Cell, Node, Offer, TelemetryKey
+from db.tables.trade import (
+    BidOutcome,
+    Demand,
+    Lease,
+    PolicyRow,
+    Price,
+    RoundRow,
+    StandingPrice,
+)
+from db.tables.work import Artifact, ArtifactGrant, Attempt, Job, Model, Task
+
+__all__ = [
+    "ESCROW",
+    "ISSUANCE",
+    "PLATFORM",
+    "Account",
+    "ApiKey",
+    "Artifact",
+    "ArtifactGrant",
+    "Attempt",
+    "AuditEntry",
+    "Balance",
+    "Base",
+    "BidOutcome",
+    "BrowserSession",
+    "Cell",
+    "Demand",
+    "Event",
+    "IdempotencyKey",
+    "Job",
+    "JoinToken",
+    "Lease",
+    "Model",
+    "Node",
+    "Offer",
+    "OutboxMessage",
+    "PolicyRow",
+    "Price",
+    "Role",
+    "RoundRow",
+    "StandingPrice",
+    "Task",
+    "TelemetryKey",
+    "Transfer",
+    "TransferKind",
+]

@@ -1,0 +1,1 @@
+"""The pure core of the market: words, orders, rounds, clearing, prices, payments, lifecycles."""
