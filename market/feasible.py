@@ -1,0 +1,111 @@
+"""The hard constraints of a (bid, ask) pair, in one order of precedence, never traded for score.
+
+The order is that of ``CONSTRAINTS``: a pair is refused for the first that it breaks, and a bid
+that no ask can serve lost for the constraint that ruled out the last asks still left.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from market.plan import Loss
+from market.score import latencies
+from market.snapshot import Indices, Ints, Snapshot
+
+CONSTRAINTS: tuple[Loss, ...] = (
+    Loss.CONSTRAINT,
+    Loss.NOT_ADMITTED,
+    Loss.TOO_LARGE,
+    Loss.LATENCY,
+    Loss.RELIABILITY,
+    Loss.SPEED,
+    Loss.DEADLINE,
+    Loss.LIMIT_BELOW_RESERVE,
+)
+FEASIBLE = len(CONSTRAINTS)
+PAIRS_PER_CHUNK_MAX = 1_000_000
+
+Codes = npt.NDArray[np.int8]
+
+
+def reserve_rates(snapshot: Snapshot, bid: Indices, ask: Indices) -> Ints:
+    """(k,) micros per slot and hour that the owner asks, each resource's part rounded up.
+
+    The demand is split into whole priced units and a rest so that no product leaves 64 bits.
+    """
+    whole, rest = np.divmod(snapshot.bids.demand[bid], snapshot.priced_units)
+    reserve = snapshot.asks.reserve[ask]
+    parts: Ints = whole * reserve - np.floor_divide(-(rest * reserve), snapshot.priced_units)
+    rates: Ints = parts.sum(axis=1)
+    return rates
+
+
+def refusals(snapshot: Snapshot, bid: Indices, ask: Indices) -> Codes:
+    """(k,) index into ``CONSTRAINTS`` of the first one that each pair breaks, or ``FEASIBLE``."""
+    bids, asks = snapshot.bids, snapshot.asks
+    has = asks.features[ask]
+    lacks = (bids.required[bid] & ~has).any(axis=1) | (bids.forbidden[bid] & has).any(axis=1)
+    broken = (
+        lacks,
+        ~snapshot.admits[asks.admission[ask], bids.tenant[bid]],
+        (bids.demand[bid] > asks.total[ask]).any(axis=1),
+        latencies(snapshot, bid, ask) > bids.latency_ms_max[bid],
+        asks.reliability[ask] < bids.reliability_min[bid],
+        asks.speed[ask] < bids.speed_min[bid],
+        (bids.deadline_ms[bid] > 0) & (bids.work_ms[bid] > bids.deadline_ms[bid] * asks.speed[ask]),
+        reserve_rates(snapshot, bid, ask) > bids.limit[bid],
+    )
+    codes = np.full(len(bid), FEASIBLE, dtype=np.int8)
+    for code in range(FEASIBLE - 1, -1, -1):
+        codes[broken[code]] = code
+    return codes
+
+
+def row_refusals(snapshot: Snapshot, bid: int) -> Codes:
+    """(m,) refusal of every ask for one bid."""
+    ask = np.arange(len(snapshot.asks), dtype=np.int32)
+    return refusals(snapshot, np.full(len(ask), bid, dtype=np.int32), ask)
+
+
+def refusal_counts(snapshot: Snapshot, bids: Indices) -> Ints:
+    """(len(bids), FEASIBLE + 1) asks ruled out by each constraint; last column: feasible ones."""
+    counts = np.zeros((len(bids), FEASIBLE + 1), dtype=np.int64)
+    asks = np.arange(len(snapshot.asks), dtype=np.int32)
+    if not len(asks):
+        return counts
+    step = max(1, PAIRS_PER_CHUNK_MAX // len(asks))
+    for start in range(0, len(bids), step):
+        rows = np.arange(start, min(start + step, len(bids)))
+        codes = refusals(
+            snapshot, np.repeat(bids[rows], len(asks)), np.tile(asks, len(rows))
+        ).reshape(len(rows), len(asks))
+        for code in range(FEASIBLE + 1):
+            counts[rows, code] = (codes == code).sum(axis=1)
+    return counts
+
+
+def feasible_pairs(snapshot: Snapshot) -> tuple[Indices, Indices]:
+    """Every feasible pair (bid, ask), ordered by bid, then ask; for small rounds and tests."""
+    n, m = len(snapshot.bids), len(snapshot.asks)
+    found: list[tuple[Indices, Indices]] = []
+    step = max(1, PAIRS_PER_CHUNK_MAX // max(m, 1))
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n), dtype=np.int32)
+        bid = np.repeat(rows, m)
+        ask = np.tile(np.arange(m, dtype=np.int32), len(rows))
+        good = refusals(snapshot, bid, ask) == FEASIBLE
+        found.append((bid[good], ask[good]))
+    if not found:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    return np.concatenate([b for b, _ in found]), np.concatenate([a for _, a in found])
+
+
+def slots_that_fit(free: Ints, demand: Ints) -> Ints:
+    """(m,) whole slots of ``demand`` (R,) that fit in each row of ``free`` (m, R).
+
+    A demand for nothing fits without end; callers cap by the bid's count.
+    """
+    wanted = demand > 0
+    if not wanted.any():
+        return np.full(len(free), np.iinfo(np.int64).max)
+    slots: Ints = np.maximum(free[:, wanted] // demand[wanted], 0).min(axis=1)
+    return slots

@@ -1,0 +1,97 @@
+"""Fills a ``Plan`` from a mechanism's matches: score, payments, losses, prices, welfare, bound."""
+
+import numpy as np
+
+from market import feasible, losses, payments, pricing, score
+from market.payments import Wins
+from market.plan import Plan
+from market.snapshot import Floats, Indices, Ints, Snapshot
+
+
+class PaymentUnavailable(ValueError):
+    """The policy names a payment rule that its mechanism cannot compute."""
+
+    code = "payment_unavailable"
+
+    def __init__(self, *, payment: str, mechanism: str) -> None:
+        super().__init__(
+            f"payment rule {payment!r} is not offered by mechanism {mechanism!r}: "
+            "choose another rule or mechanism in the policy"
+        )
+        self.payment = payment
+        self.mechanism = mechanism
+
+
+def complete(
+    snapshot: Snapshot,
+    *,
+    mechanism: str,
+    bid: Indices,
+    ask: Indices,
+    count: Ints,
+    bound: float,
+    node_price: Floats | None = None,
+    rate: Ints | None = None,
+    wins: Wins | None = None,
+    timings_ms: dict[str, float] | None = None,
+) -> Plan:
+    """The plan of matches ``(bid, ask, count)``, each (k,), sorted by bid, then ask.
+
+    ``rate`` (k,) is given by mechanisms that price for themselves; otherwise the policy's payment
+    rule sets it, ``critical`` by asking ``wins``. Raises ``PaymentUnavailable``.
+    """
+    order = np.lexsort((ask, bid))
+    bid, ask, count = bid[order], ask[order], count[order]
+    reserve_rate = feasible.reserve_rates(snapshot, bid, ask)
+    if rate is None:
+        rate = payment_rates(
+            snapshot, mechanism=mechanism, bid=bid, ask=ask, reserve_rate=reserve_rate, wins=wins
+        )
+    else:
+        rate = payments.bounded(snapshot, bid, reserve_rate, rate[order])
+    used = pricing.taken(snapshot, bid, ask, count)
+    value = score.values(snapshot, bid, ask)
+    served = np.bincount(bid, weights=count, minlength=len(snapshot.bids)).astype(np.int64)
+    if node_price is None:
+        node_price = np.zeros(snapshot.asks.capacity.shape)
+    reasons, details = losses.explain_losses(
+        snapshot, served=served, free=snapshot.asks.capacity - used, node_price=node_price
+    )
+    welfare = float(value @ count)
+    return Plan(
+        mechanism=mechanism,
+        bid=bid,
+        ask=ask,
+        count=count,
+        rate=rate,
+        reserve_rate=reserve_rate,
+        score=value,
+        loss=reasons,
+        loss_detail=details,
+        welfare=welfare,
+        bound=max(bound, welfare),
+        node_price=node_price,
+        standing_price=pricing.next_prices(snapshot, used),
+        timings_ms=timings_ms or {},
+    )
+
+
+def payment_rates(
+    snapshot: Snapshot,
+    *,
+    mechanism: str,
+    bid: Indices,
+    ask: Indices,
+    reserve_rate: Ints,
+    wins: Wins | None,
+) -> Ints:
+    """(k,) micros per slot and hour under the policy's payment rule."""
+    match snapshot.policy.payment:
+        case "pay_as_bid":
+            return payments.pay_as_bid(snapshot, bid)
+        case "uniform":
+            return payments.uniform(snapshot, bid, ask, reserve_rate)
+        case "critical" if wins is not None:
+            return payments.critical(snapshot, bid, reserve_rate, wins)
+        case unavailable:
+            raise PaymentUnavailable(payment=unavailable, mechanism=mechanism)

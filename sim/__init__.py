@@ -1,0 +1,1 @@
+"""Seeded worlds and trace readers that judge the market and the allocator."""
