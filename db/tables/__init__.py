@@ -1,7 +1,7 @@
 """Every table of the platform."""
 
 from db.tables.accounts import Account, ApiKey, BrowserSession, JoinToken, Role
-from db.tables.base import Base
+from db.tables.base import Base, add_server_defaults
 from db.tables.ledger import ESCROW, ISSUANCE, PLATFORM, Balance, Transfer, TransferKind
 from db.tables.messages import AuditEntry, Event, IdempotencyKey, OutboxMessage
 from db.tables.topology import Cell, Node, Offer, TelemetryKey
@@ -51,3 +51,5 @@ __all__ = [
     "Transfer",
     "TransferKind",
 ]
+
+add_server_defaults(Base.metadata)

@@ -1,9 +1,10 @@
 """Declarative base, naming convention and the column types that every table shares."""
 
 import datetime as dt
+import json
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, DateTime, MetaData, String
+from sqlalchemy import BigInteger, DateTime, DefaultClause, MetaData, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -22,7 +23,7 @@ Name = Annotated[str, mapped_column(String(200))]
 Time = Annotated[dt.datetime, mapped_column(DateTime(timezone=True))]
 Int64 = Annotated[int, mapped_column(BigInteger)]
 Micros = Annotated[int, mapped_column(BigInteger)]
-Document = Annotated[Json, mapped_column(JSONB)]
+Document = Annotated[Json, mapped_column(JSONB(none_as_null=True))]
 
 
 class Base(DeclarativeBase):
@@ -35,3 +36,23 @@ def one_of(column: str, values: type) -> str:
     """The text of a CHECK that a column holds a member of a ``StrEnum``."""
     listed = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
     return f"{column} IN ({listed})"
+
+
+def add_server_defaults(metadata: MetaData) -> None:
+    """Give every column with a default in Python the same one in the database.
+
+    Bulk writers (COPY, ``INSERT … SELECT unnest``) may then leave such columns out.
+    """
+    for table in metadata.tables.values():
+        for column in table.columns:
+            default: Any = column.default  # typed as a generator; the scalar has ``arg``
+            if default is not None and column.server_default is None:
+                column.server_default = DefaultClause(text(_literal(default.arg)))
+
+
+def _literal(value: Any) -> str:
+    if callable(value):  # SQLAlchemy wraps ``dict`` and ``list`` in a function of the context
+        return f"'{json.dumps(value(None))}'"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value).lower()

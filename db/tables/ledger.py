@@ -14,7 +14,7 @@ once, by a *charge* (posts part of it, the rest is freed) or a *release* (frees 
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Base, Id, IdKey, Int64, Micros, Time, one_of
@@ -37,6 +37,17 @@ ESCROW = "account_escrow"
 PLATFORM = "account_platform"
 
 
+def sides_of_kinds() -> str:
+    """The text of a CHECK that each kind moves money between the sides that it is meant for."""
+    return f"""CASE kind
+        WHEN 'deposit' THEN debit_id = '{ISSUANCE}'
+        WHEN 'withdrawal' THEN credit_id = '{ISSUANCE}'
+        WHEN 'payout' THEN debit_id = '{ESCROW}'
+        WHEN 'fee' THEN debit_id = '{ESCROW}' AND credit_id = '{PLATFORM}'
+        ELSE credit_id = '{ESCROW}'
+    END"""
+
+
 class Transfer(Base):
     """One movement of money from ``debit_id`` to ``credit_id``."""
 
@@ -51,15 +62,21 @@ class Transfer(Base):
         CheckConstraint(
             "(kind IN ('charge', 'release')) = (resolves IS NOT NULL)", name="resolves"
         ),
-        Index("uq_transfers_resolves", "resolves", unique=True),
+        CheckConstraint("kind <> 'release' OR amount_micros = 0", name="release"),
+        CheckConstraint(sides_of_kinds(), name="sides"),
+        Index(
+            "uq_transfers_resolves",
+            "resolves",
+            unique=True,
+            postgresql_where=text("resolves IS NOT NULL"),
+        ),
         Index("ix_transfers_debit", "debit_id", "sequence"),
         Index("ix_transfers_credit", "credit_id", "sequence"),
         Index("ix_transfers_job", "job_id"),
-        Index("ix_transfers_open_hold", "id", postgresql_where=text("kind = 'hold'")),
     )
 
     id: Mapped[IdKey]
-    sequence: Mapped[Int64]  # identity column: the order of posting
+    sequence: Mapped[Int64] = mapped_column(Identity(always=True))  # the order of posting
     key: Mapped[str] = mapped_column(String(128), unique=True)  # the same movement only once
     kind: Mapped[str] = mapped_column(String(16))
     debit_id: Mapped[Id] = mapped_column(ForeignKey("accounts.id"))

@@ -1,6 +1,6 @@
 """What must reach others and what must be remembered: outbox, events, idempotency, audit."""
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import ForeignKey, Identity, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Base, Document, Id, IdKey, Int64, Time
@@ -17,7 +17,7 @@ class OutboxMessage(Base):
         Index("ix_outbox_open", "node_id", "id", postgresql_where=text("done_at IS NULL")),
     )
 
-    id: Mapped[Int64] = mapped_column(primary_key=True)  # identity
+    id: Mapped[Int64] = mapped_column(Identity(always=True), primary_key=True)
     node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id"))
     type: Mapped[str] = mapped_column(String(16))  # wire type: cancel, config, drain, rebirth
     data: Mapped[Document]
@@ -37,8 +37,8 @@ class Event(Base):
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_order", "txid", "id"), Index("ix_events_at", "at"))
 
-    id: Mapped[Int64] = mapped_column(primary_key=True)  # identity
-    txid: Mapped[Int64]  # default pg_current_xact_id()::text::bigint
+    id: Mapped[Int64] = mapped_column(Identity(always=True), primary_key=True)
+    txid: Mapped[Int64] = mapped_column(server_default=text("pg_current_xact_id()::text::bigint"))
     at: Mapped[Time]
     kind: Mapped[str] = mapped_column(String(48))  # job.running, node.offline, round.cleared, …
     account_id: Mapped[str | None] = mapped_column(String(64))

@@ -1,6 +1,6 @@
 """Places and devices: cells, nodes, offers, telemetry."""
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,7 +73,7 @@ class Node(Base):
     # Identity.
     certificate_serial: Mapped[str] = mapped_column(String(64), default="")
     certificate_expires_at: Mapped[Time | None]
-    public_key_pem: Mapped[str] = mapped_column(default="")
+    public_key_sha256: Mapped[str] = mapped_column(String(64), default="", index=True)
     enrolled_at: Mapped[Time]
     version: Mapped[int] = mapped_column(default=1)
 
@@ -108,7 +108,7 @@ class TelemetryKey(Base):
 
     __tablename__ = "telemetry_keys"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     key: Mapped[str] = mapped_column(String(64), unique=True)
 
 

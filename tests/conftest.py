@@ -1,0 +1,64 @@
+"""Fixtures that every test may use: real, migrated PostgreSQL databases, each test its own."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from db.engine import SessionFactory, make_engine, session_factory
+
+
+@pytest.fixture(scope="session")
+def migrated_url() -> Iterator[str]:
+    """A migrated database that nobody connects to: the template of the others."""
+    from db.migrate import upgrade
+    from stack.postgres import ephemeral
+
+    with ephemeral() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def new_database(migrated_url: str) -> Callable[[], str]:
+    """Makes a fresh copy of the migrated database (40 ms); gone with the server at the end."""
+    from stack.databases import clone_database
+
+    made = 0
+
+    def make() -> str:
+        nonlocal made
+        made += 1
+        return clone_database(migrated_url, f"test_{made}")
+
+    return make
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> Iterator[str]:
+    """A database of this test alone."""
+    from stack.databases import drop_database
+
+    url = new_database()
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    made = make_engine(database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> SessionFactory:
+    return session_factory(engine)
+
+
+@pytest.fixture
+def session(sessions: SessionFactory) -> Iterator[Session]:
+    """A session for arranging and looking; a test that needs others to see it commits."""
+    with sessions() as opened:
+        yield opened
