@@ -33,11 +33,11 @@ def test_check_constraints_agree(engine: Engine, new_database: Callable[[], str]
 
 def checks(engine: Engine, schema: str) -> dict[str, str]:
     query = text(
-        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        "SELECT conname, pg_get_constraintdef(oid) AS body FROM pg_constraint"
         " WHERE contype = 'c' AND connamespace = CAST(:schema AS regnamespace)"
     )
     with engine.connect() as connection:
-        return dict(connection.execute(query, {"schema": schema}).tuples().all())
+        return {row.conname: row.body for row in connection.execute(query, {"schema": schema})}
 
 
 def test_every_default_is_one_of_the_database_too() -> None:
