@@ -74,6 +74,7 @@ class Node(Base):
     certificate_serial: Mapped[str] = mapped_column(String(64), default="")
     certificate_expires_at: Mapped[Time | None]
     public_key_sha256: Mapped[str] = mapped_column(String(64), default="", index=True)
+    previous_key_sha256: Mapped[str] = mapped_column(String(64), default="")  # answer may be lost
     enrolled_at: Mapped[Time]
     version: Mapped[int] = mapped_column(default=1)
 

@@ -73,6 +73,7 @@ CREATE TABLE nodes (
     certificate_serial VARCHAR(64) DEFAULT '' NOT NULL,
     certificate_expires_at TIMESTAMP WITH TIME ZONE,
     public_key_sha256 VARCHAR(64) DEFAULT '' NOT NULL,
+    previous_key_sha256 VARCHAR(64) DEFAULT '' NOT NULL,
     enrolled_at TIMESTAMP WITH TIME ZONE NOT NULL,
     version INTEGER DEFAULT 1 NOT NULL,
     CONSTRAINT pk_nodes PRIMARY KEY (id),
