@@ -1,0 +1,88 @@
+"""What the end of a job costs: leases' usage in, the charge, the payouts and the fee out.
+
+Σ payouts + fee = charge ≤ hold
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from market.lifecycle import TENANT_CAUSES, AttemptState, EndReason
+from market.money import charge_micros, div_floor
+
+BASIS_POINTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseUsage:
+    """What one lease of a job delivered: slot time that the tenant owes, at its rate."""
+
+    lease_id: str
+    owner_id: str
+    rate_micros_per_hour: int
+    chargeable_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """``charges`` and ``payouts`` are micros by lease; ``payouts`` are what the fee leaves."""
+
+    charges: Mapping[str, int]
+    payouts: Mapping[str, int]
+    fee_micros: int
+
+    @property
+    def charge_micros(self) -> int:
+        return sum(self.charges.values())
+
+
+def chargeable_ms(
+    *, state: AttemptState, reason: EndReason, wall_ms: int, elapsed_ms: int, max_run_ms: int
+) -> int:
+    """Slot time of an ended attempt that its tenant owes.
+
+    Owed are attempts that delivered, and those that the tenant's own work ended; nothing is owed
+    for what was lost, cancelled or failed by node or platform. The node meters ``wall_ms``; it is
+    not believed beyond the time that the platform saw pass (``elapsed_ms``) or the job's limit.
+    """
+    owed = state is AttemptState.SUCCEEDED or (
+        state is AttemptState.FAILED and reason in TENANT_CAUSES
+    )
+    return max(0, min(wall_ms, elapsed_ms, max_run_ms)) if owed else 0
+
+
+def settle(usage: Sequence[LeaseUsage], *, hold_micros: int, fee_basis_points: int) -> Settlement:
+    """The charge of each lease, its owner's payout and the platform's fee.
+
+    A lease's charge is rounded up once (the owner gains less than a micro). If all of them come
+    to more than the hold, each gets its share of the hold rounded down, and the micros left over
+    go one each to the leases in the order given. The fee is rounded down (the owner gains).
+    """
+    charges = {
+        used.lease_id: charge_micros(
+            rate_micros_per_hour=used.rate_micros_per_hour, slot_ms=used.chargeable_ms
+        )
+        for used in usage
+    }
+    if sum(charges.values()) > hold_micros:
+        charges = _scaled(charges, hold_micros)
+    fees = {
+        lease: div_floor(charge * fee_basis_points, BASIS_POINTS)
+        for lease, charge in charges.items()
+    }
+    return Settlement(
+        charges=charges,
+        payouts={lease: charge - fees[lease] for lease, charge in charges.items()},
+        fee_micros=sum(fees.values()),
+    )
+
+
+def _scaled(charges: Mapping[str, int], total: int) -> dict[str, int]:
+    """``charges`` in proportion, so that they sum to ``total``, which is less than their sum."""
+    whole = sum(charges.values())
+    scaled = {lease: div_floor(charge * total, whole) for lease, charge in charges.items()}
+    left = total - sum(scaled.values())
+    for lease, charge in charges.items():
+        if left and charge > scaled[lease]:
+            scaled[lease] += 1
+            left -= 1
+    return scaled
