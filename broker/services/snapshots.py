@@ -38,7 +38,7 @@ class Rows:
     bids: list[BidRow]
     cells: list[CellRow]
     accounts: Mapping[str, tuple[str, float]]
-    standing: Mapping[tuple[str, str], float]
+    standing: Mapping[tuple[str, str], tuple[float, datetime]]  # price, in force since
     received: Sequence[float]
     tenants: tuple[str, ...]
 
@@ -50,6 +50,19 @@ def current_policy(session: Session, *, mechanism: str) -> Policy:
         return Policy(mechanism=mechanism)
     known = {name: value for name, value in found[1].items() if name in ENABLED_PARTS}
     return Policy(id=found[0], **{"mechanism": mechanism, **known})
+
+
+def paced(policy: Policy, rows: Rows, *, cell: str, now: datetime, interval_s: float) -> Policy:
+    """``policy`` with the price step of the time since the cell's prices last moved.
+
+    The step is meant for one round in each interval. Rounds that demand sets off may follow one
+    another far more quickly, and must not move the price by a full step each.
+    """
+    since = [at for (place, _), (_, at) in rows.standing.items() if place == cell]
+    if not since:
+        return policy
+    share = max(0.0, (now - max(since)).total_seconds() / interval_s)
+    return replace(policy, price_step=policy.price_step * min(1.0, share))
 
 
 def read_rows(
@@ -114,7 +127,7 @@ def build_snapshot(
         feature_names=vocabulary.names,
         standing_price=np.array(
             [
-                [rows.standing.get((place.id, name), np.nan) for name in _NAMES]
+                [rows.standing.get((place.id, name), (np.nan,))[0] for name in _NAMES]
                 for place in rows.cells
             ]
         ).reshape(len(rows.cells), len(_NAMES)),

@@ -114,7 +114,7 @@ SIBLINGS = text(
     "SELECT DISTINCT cell_id FROM nodes WHERE state = 'online' AND cell_id <> :cell ORDER BY 1"
 )
 STANDING = text(
-    "SELECT cell_id, resource, price_micros FROM standing_prices WHERE cell_id = ANY(:ids)"
+    "SELECT cell_id, resource, price_micros, at FROM standing_prices WHERE cell_id = ANY(:ids)"
 )
 POLICY = text(
     "SELECT id, body FROM policies WHERE activated_at IS NOT NULL AND NOT shadow"
@@ -181,10 +181,12 @@ def read_siblings(session: Session, cell: str) -> list[str]:
     return list(session.execute(SIBLINGS, {"cell": cell}).scalars())
 
 
-def read_standing_prices(session: Session, cells: Collection[str]) -> dict[tuple[str, str], float]:
-    """Price in force by (cell, resource)."""
+def read_standing_prices(
+    session: Session, cells: Collection[str]
+) -> dict[tuple[str, str], tuple[float, datetime]]:
+    """Price in force, and since when, by (cell, resource)."""
     rows = session.execute(STANDING, {"ids": sorted(cells)})
-    return {(row[0], row[1]): row[2] for row in rows}
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
 def read_policy(session: Session) -> tuple[str, dict[str, Any]] | None:

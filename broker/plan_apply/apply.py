@@ -1,0 +1,235 @@
+"""Applies one plan in the caller's transaction: locks, re-checks, writes, tells."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from broker.plan_apply.recheck import Checked, recheck
+from db import events, notify
+from db.control import plans
+from db.control.plans import FreeNode, NewLease, OpenDemand, Outcome
+from db.events import NewEvent
+from db.ids import new_id
+from market import pricing
+from market.plan import Plan
+from market.snapshot import Snapshot
+
+DETAIL_CHARS_MAX = 500
+_REFUSED = "the plan's place was gone when it was to be leased; it is offered to the next round"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What became of a plan."""
+
+    slots_matched: int
+    slots_applied: int
+    refused: Mapping[str, int] = field(default_factory=dict)  # slots by reason
+    jobs: tuple[str, ...] = ()  # that have new leases
+
+    @property
+    def slots_refused(self) -> int:
+        return self.slots_matched - self.slots_applied
+
+
+def apply_plan(
+    session: Session,
+    snapshot: Snapshot,
+    plan: Plan,
+    *,
+    now: datetime,
+    packed: bytes | None,
+    every_loser: bool,
+) -> Applied:
+    """Make leases of all of ``plan`` that still holds, and record the round.
+
+    ``packed`` is the stored form of the snapshot. ``every_loser`` notes the outcome of each bid
+    that won nothing, otherwise only of those whose reason is new: rounds may follow one another
+    by the hundred while the same bids wait.
+    """
+    winners = {snapshot.bids.ids[i] for i in np.unique(plan.bid).tolist()}
+    chosen = {snapshot.asks.ids[j] for j in np.unique(plan.ask).tolist()}
+    demands = plans.lock_demands(session, winners, cell=snapshot.cell, now=now) if winners else {}
+    nodes = plans.lock_nodes(session, chosen, now=now) if chosen else {}
+    checked = recheck(snapshot, plan, demands, nodes)
+    leases = _leases(snapshot, plan, checked, demands, nodes, now=now)
+    plans.insert_leases(session, leases, round_id=snapshot.round_id, now=now)
+    applied = Applied(
+        slots_matched=int(plan.count.sum()),
+        slots_applied=int(checked.count.sum()),
+        refused=checked.refused,
+        jobs=tuple(sorted({lease.job_id for lease in leases})),
+    )
+    plans.insert_round(session, _round(snapshot, plan, applied, packed), now=now)
+    _record_outcomes(session, snapshot, plan, checked, every_loser=every_loser)
+    matched = plans.mark_matched(session, applied.jobs, now=now) if applied.jobs else {}
+    moved = plans.set_prices(
+        session, _prices(snapshot, plan, checked), round_id=snapshot.round_id, now=now
+    )
+    told = [*_job_events(matched, leases), *_round_events(snapshot, plan, applied, moved)]
+    events.append(session, told, now=now)
+    notify.notify_all(session, [(notify.LEASE, job) for job in applied.jobs])
+    return applied
+
+
+def _leases(
+    snapshot: Snapshot,
+    plan: Plan,
+    checked: Checked,
+    demands: Mapping[str, OpenDemand],
+    nodes: Mapping[str, FreeNode],
+    *,
+    now: datetime,
+) -> list[NewLease]:
+    bids = snapshot.bids
+    made = []
+    for k in np.flatnonzero(checked.count).tolist():
+        i = int(plan.bid[k])
+        demand, node = demands[bids.ids[i]], nodes[snapshot.asks.ids[plan.ask[k]]]
+        window = timedelta(milliseconds=int(bids.duration_ms[i]))
+        made.append(
+            NewLease(
+                id=new_id("lease", now),
+                job_id=demand.job_id,
+                demand_id=demand.id,
+                node_id=node.id,
+                cell_id=node.cell_id,
+                owner_id=node.owner_id,
+                tenant_id=snapshot.tenants[bids.tenant[i]],
+                slots=int(checked.count[k]),
+                resources=tuple(bids.demand[i].tolist()),
+                rate=int(plan.rate[k]),
+                reserve=int(plan.reserve_rate[k]),
+                limit=int(bids.limit[i]),
+                ends_at=min(now + window, demand.expires_at),
+            )
+        )
+    return made
+
+
+def _round(
+    snapshot: Snapshot, plan: Plan, applied: Applied, packed: bytes | None
+) -> dict[str, Any]:
+    return {
+        "id": snapshot.round_id,
+        "cell_id": snapshot.cell,
+        "policy_id": snapshot.policy.id,
+        "mechanism": plan.mechanism,
+        "seed": snapshot.seed,
+        "bid_count": len(snapshot.bids),
+        "ask_count": len(snapshot.asks),
+        "slots_asked": int(snapshot.bids.count.sum()),
+        "slots_matched": applied.slots_matched,
+        "slots_applied": applied.slots_applied,
+        "slots_refused": applied.slots_refused,
+        "welfare": plan.welfare,
+        "bound": plan.bound,
+        "timings_ms": {name: round(value, 3) for name, value in plan.timings_ms.items()},
+        "snapshot": packed,
+    }
+
+
+def _record_outcomes(
+    session: Session, snapshot: Snapshot, plan: Plan, checked: Checked, *, every_loser: bool
+) -> None:
+    bids = snapshot.bids
+    won = np.bincount(plan.bid, weights=checked.count, minlength=len(bids)).astype(np.int64)
+    planned = np.bincount(plan.bid, weights=plan.count, minlength=len(bids)).astype(np.int64)
+    asked = bids.count.tolist()
+    winners: list[Outcome] = []
+    losers: list[Outcome] = []
+    for i, slots in enumerate(won.tolist()):
+        loss, detail = plan.loss[i], plan.loss_detail[i]
+        if slots < planned[i]:
+            detail = detail or _REFUSED
+        outcome = Outcome(
+            demand_id=bids.ids[i],
+            asked=asked[i],
+            won=slots,
+            loss=None if loss is None else str(loss),
+            detail=detail[:DETAIL_CHARS_MAX],
+        )
+        (winners if slots else losers).append(outcome)
+    plans.record_winners(session, winners)
+    noted = plans.record_losers(session, losers, every=every_loser)
+    shown = [*winners, *(outcome for outcome in losers if outcome.demand_id in noted)]
+    plans.insert_outcomes(session, shown, round_id=snapshot.round_id)
+
+
+def _prices(
+    snapshot: Snapshot, plan: Plan, checked: Checked
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """(price, utilisation) by (cell, resource), where the cell offers the resource at all."""
+    used = pricing.taken(snapshot, plan.bid, plan.ask, checked.count)
+    share = pricing.utilisation(snapshot, used)
+    return {
+        (snapshot.cells[c], snapshot.resources[r]): (
+            float(plan.standing_price[c, r]),
+            float(share[c, r]),
+        )
+        for c, r in np.argwhere(~np.isnan(share)).tolist()
+    }
+
+
+def _job_events(matched: Mapping[str, str], leases: list[NewLease]) -> list[NewEvent]:
+    told = [
+        NewEvent(
+            kind="lease.created",
+            subject_id=lease.job_id,
+            account_id=lease.tenant_id,
+            data={
+                "lease_id": lease.id,
+                "job_id": lease.job_id,
+                "node_id": lease.node_id,
+                "slots": lease.slots,
+                "rate_micros_per_hour": lease.rate,
+            },
+        )
+        for lease in leases
+    ]
+    slots: dict[str, int] = defaultdict(int)
+    for lease in leases:
+        slots[lease.job_id] += lease.slots
+    told += [
+        NewEvent(
+            kind="job.matched",
+            subject_id=job,
+            account_id=account,
+            data={"state": "matched", "slots": slots[job]},
+        )
+        for job, account in matched.items()
+    ]
+    return told
+
+
+def _round_events(
+    snapshot: Snapshot, plan: Plan, applied: Applied, moved: Mapping[tuple[str, str], float]
+) -> list[NewEvent]:
+    told = [
+        NewEvent(
+            kind="round.cleared",
+            subject_id=snapshot.cell,
+            data={
+                "round_id": snapshot.round_id,
+                "cell_id": snapshot.cell,
+                "slots": applied.slots_applied,
+                "refused": applied.slots_refused,
+                "welfare": plan.welfare,
+                "gap": plan.gap,
+                "prices": {resource: price for (_, resource), price in moved.items()},
+            },
+        )
+    ]
+    by_cell: dict[str, dict[str, float]] = defaultdict(dict)
+    for (cell, resource), price in moved.items():
+        by_cell[cell][resource] = price
+    told += [
+        NewEvent(kind="price.moved", subject_id=cell, data={"cell_id": cell, "prices": prices})
+        for cell, prices in by_cell.items()
+    ]
+    return told

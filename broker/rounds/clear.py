@@ -1,0 +1,145 @@
+"""One round of one cell: snapshot, clear, apply; each step short, none under another's lock.
+
+Read in one REPEATABLE READ transaction, decided outside any, applied in a third. Whatever dies in
+between leaves nothing behind, and the round is simply run again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from broker.plan_apply import Applied, apply_plan
+from broker.rounds.forward import forward_stuck
+from broker.rounds.single_flight import SingleFlight
+from broker.services.shares import Shares
+from broker.services.snapshot_store import pack
+from broker.services.snapshots import build_snapshot, current_policy, paced, read_rows
+from db.control import rounds
+from db.engine import SessionFactory
+from db.errors import run_in_transaction
+from db.ids import new_id
+from market import mechanisms
+from market.plan import Plan
+from market.snapshot import Floats, Snapshot
+
+T = TypeVar("T")
+
+AGAIN_MAX = 3  # rounds in a row for what plan_apply refused
+_SEED_HEX_DIGITS = 15  # of the round's id: its random end, within 60 bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    """What one call of ``clear_cell`` did."""
+
+    cell: str
+    ran: bool  # False: another round of the cell was waiting already
+    bids: int = 0
+    slots_applied: int = 0
+    slots_refused: int = 0
+    moved: int = 0  # demands sent on to other cells
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rounds:
+    """Clears cells; keeps between rounds only what can be read again."""
+
+    sessions: SessionFactory
+    flight: SingleFlight
+    clock: Callable[[], datetime]
+    mechanism: str
+    budget_ms: int
+    interval_s: float
+    shares: Shares = field(default_factory=Shares)
+    _carried: dict[str, dict[str, Floats]] = field(default_factory=dict)
+
+    def clear_cell(self, cell: str, *, timed: bool = False) -> RoundReport:
+        """Clear ``cell`` until nothing of the plan is refused. ``timed``: called by the timer."""
+        with self.flight.turn(cell) as mine:
+            if not mine:
+                return RoundReport(cell=cell, ran=False)
+            for _ in range(AGAIN_MAX):
+                report = self._round(cell, timed=timed)
+                if not report.slots_refused:
+                    break
+            return report
+
+    def _round(self, cell: str, *, timed: bool) -> RoundReport:
+        started = time.perf_counter()
+        snapshot = self.snapshot(cell)
+        if not len(snapshot.bids) and not timed:
+            return RoundReport(cell=cell, ran=True)
+        read = time.perf_counter()
+        mechanism = mechanisms.get(snapshot.policy.mechanism)
+        plan = mechanism.clear(snapshot, budget_ms=self.budget_ms)
+        cleared = time.perf_counter()
+        timings = {
+            **plan.timings_ms,
+            "snapshot": (read - started) * 1000,
+            "clear": (cleared - read) * 1000,
+        }
+        applied = self._apply(snapshot, replace(plan, timings_ms=timings), timed=timed)
+        timings["apply"] = (time.perf_counter() - cleared) * 1000
+        self._carry(cell, snapshot, plan)
+        moved = 0
+        if timed:
+            moved = self._in_transaction(
+                lambda session: forward_stuck(
+                    session, cell, policy=snapshot.policy, shares=self.shares, now=self.clock()
+                )
+            )
+        return RoundReport(
+            cell=cell,
+            ran=True,
+            bids=len(snapshot.bids),
+            slots_applied=applied.slots_applied,
+            slots_refused=applied.slots_refused,
+            moved=moved,
+            timings_ms=timings,
+        )
+
+    def snapshot(self, cell: str) -> Snapshot:
+        """What a round of ``cell`` would see at this moment."""
+        now = self.clock()
+        round_id = new_id("round", now)
+        with self.sessions() as session:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            policy = current_policy(session, mechanism=self.mechanism)
+            rows = read_rows(
+                session,
+                cells=[cell],
+                bids=rounds.read_bids(session, cell),
+                policy=policy,
+                shares=self.shares,
+                now=now,
+            )
+        return build_snapshot(
+            rows,
+            round_id=round_id,
+            cell=cell,
+            policy=paced(policy, rows, cell=cell, now=now, interval_s=self.interval_s),
+            now=now,
+            seed=int(round_id[-_SEED_HEX_DIGITS:], 16),
+            carried=self._carried.get(cell),
+        )
+
+    def _apply(self, snapshot: Snapshot, plan: Plan, *, timed: bool) -> Applied:
+        packed = pack(snapshot) if len(snapshot.bids) else None
+        return self._in_transaction(
+            lambda session: apply_plan(
+                session, snapshot, plan, now=self.clock(), packed=packed, every_loser=timed
+            )
+        )
+
+    def _in_transaction(self, work: Callable[[Session], T]) -> T:
+        return run_in_transaction(self.sessions, work)
+
+    def _carry(self, cell: str, snapshot: Snapshot, plan: Plan) -> None:
+        """Keep the shadow prices: the next round starts from them."""
+        if plan.node_price.any():
+            self._carried[cell] = dict(zip(snapshot.asks.ids, plan.node_price, strict=True))
