@@ -92,15 +92,46 @@ class PostgresServer:
 
         Raises ``PostgresMissing`` or ``PostgresFailed``.
         """
+        command = self.prepare()
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            self.process = spawn(
+                command, cwd=self.directory, output=log, death_signal=signal.SIGINT
+            )
+        self._wait_ready()
+        ensure_database(self.url("postgres"), DATABASE)
+
+    def prepare(self) -> list[str]:
+        """Make the data directory if there is none; return the command line that serves it.
+
+        A server of an earlier run that still holds the directory is ended first.
+        """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         binaries = find_binaries(major=self._major())
-        self._end_leftover()
+        leftover = leftover_server(self.data)
+        if leftover is not None:
+            stop(leftover, number=signal.SIGINT, grace_s=STOP_GRACE_S)
         if not self.data.exists():
             self._initialise(binaries)
         self._give_to_server(self.data)
-        self._launch(binaries)
-        self._wait_ready()
-        ensure_database(self.url("postgres"), DATABASE)
+        chosen = {**COMMON, **self.options, "port": str(self.port)}
+        settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
+        prefix = with_death_signal(server_identity().prefix)
+        return [*prefix, binaries.program("postgres"), "-D", str(self.data), *settings]
+
+    def ensure_password(self) -> None:
+        """Make the server's password if there is none, so that its URL is known before it runs."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        password = self.directory / "password"
+        if not password.exists():
+            temporary = self.directory / ".password.new"
+            temporary.touch(mode=0o600)
+            temporary.write_text(secrets.token_urlsafe(24))
+            temporary.replace(password)
+
+    def is_ready(self, pid: int) -> bool:
+        """Whether the server ``pid`` has recovered and takes connections."""
+        return postmaster_status(self.data) == (pid, "ready")
 
     def stop(self) -> None:
         """End the server with a checkpoint (fast shutdown); at once if that takes too long."""
@@ -119,9 +150,8 @@ class PostgresServer:
             return None
 
     def _initialise(self, binaries: Binaries) -> None:
+        self.ensure_password()
         password = self.directory / "password"
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24))
         building = self.directory / "data.new"
         shutil.rmtree(building, ignore_errors=True)
         self._give_to_server(password)
@@ -153,23 +183,10 @@ class PostgresServer:
         for each in (path, *path.rglob("*")):
             os.chown(each, owner, owner, follow_symlinks=False)
 
-    def _launch(self, binaries: Binaries) -> None:
-        chosen = {**COMMON, **self.options, "port": str(self.port)}
-        settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        prefix = with_death_signal(server_identity().prefix)
-        with self.log_file.open("ab") as log:
-            self.process = spawn(
-                [*prefix, binaries.program("postgres"), "-D", str(self.data), *settings],
-                cwd=self.directory,
-                output=log,
-                death_signal=signal.SIGINT,
-            )
-
     def _wait_ready(self) -> None:
         assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
-        while postmaster_status(self.data) != (self.process.pid, "ready"):
+        while not self.is_ready(self.process.pid):
             if self.process.poll() is not None:
                 raise PostgresFailed(f"PostgreSQL ended at its start:\n{self._log_tail()}")
             if time.monotonic() > deadline:
@@ -179,12 +196,6 @@ class PostgresServer:
 
     def _log_tail(self) -> str:
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-10:])
-
-    def _end_leftover(self) -> None:
-        """End a server of an earlier run that still holds our data directory."""
-        leftover = leftover_server(self.data)
-        if leftover is not None:
-            stop(leftover, number=signal.SIGINT, grace_s=STOP_GRACE_S)
 
 
 def postmaster_status(data: Path) -> tuple[int, str] | None:

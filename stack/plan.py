@@ -1,0 +1,245 @@
+"""From settings to what is run: ports, environment, and the stages of a start.
+
+postgres → migrate, bootstrap → mqtt → api, ingest, dispatch, worker, beat. A server whose URL the
+settings give is not started, only awaited.
+"""
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from broker.services.pki_files import PkiPaths, ensure_pki
+from broker.settings import Settings
+from stack.databases import ensure_database, wait_for_database
+from stack.home import Home
+from stack.mqtt_server import MqttServer, choose_kind
+from stack.postgres import DATABASE, PostgresServer
+from stack.processes import free_port, port_is_free
+from stack.specs import Spec, Stage, Step, ready_by_file, ready_by_http
+
+CHECKOUT = Path(__file__).parent.parent
+FOREIGN_DATABASE_TIMEOUT_S = 60.0
+
+
+class PortTaken(Exception):
+    """A port that the settings name is in use; the text says which and what to do."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ports:
+    """Chooses ports: as the settings say, else as last time, else the default, else a free one."""
+
+    settings: Settings
+    remembered: dict[str, int]
+    chosen: dict[str, int] = field(default_factory=dict)
+
+    def choose(self, name: str, *, host: str = "127.0.0.1", default: int = 0) -> int:
+        """The port for ``name``. Raises ``PortTaken`` if a named one is in use."""
+        setting = f"{name}_port"
+        if setting in self.settings.model_fields_set and (port := getattr(self.settings, setting)):
+            if not port_is_free(host, port):
+                raise PortTaken(
+                    f"port {port} is in use: end what listens there, or choose another by "
+                    f"SOUK_{setting.upper()} (0 means any)"
+                )
+            return self._take(name, port)
+        for port in (self.remembered.get(name, 0), default):
+            if port and port not in self.chosen.values() and port_is_free(host, port):
+                return self._take(name, port)
+        return self._take(name, free_port(host))
+
+    def _take(self, name: str, port: int) -> int:
+        self.chosen[name] = port
+        return port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a start needs to know, decided before anything runs."""
+
+    settings: Settings
+    env: Mapping[str, str]
+    recorded: Mapping[str, Any]
+    stages: Sequence[Stage]
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Make keys and directories where missing, choose ports, and lay out the stages.
+
+    Raises ``PortTaken``, ``MqttFailed`` or ``PostgresMissing``.
+    """
+    home = Home(settings.home)
+    home.make()
+    pki = ensure_pki(settings.pki, now=datetime.now(UTC), names=_names(settings))
+    _ensure_secret(settings.secret_path)
+    ports = Ports(settings=settings, remembered=home.read_ports())
+    database = None if settings.database_url else _postgres(home, ports)
+    server = None if settings.mqtt_url else _mqtt(settings, home, pki, ports)
+    recorded = {
+        "database_url": database.url() if database else settings.database_url,
+        "mqtt_url": server.url if server else settings.mqtt_url,
+        "mqtt_public_url": settings.mqtt_public_url
+        or (server.public_url if server else settings.mqtt_url),
+        "celery_broker_url": settings.celery_broker_url,
+        "api_port": ports.choose("api", host=settings.api_host, default=8080),
+        "agent_port": ports.choose("agent", host=settings.agent_host, default=8443),
+    }
+    home.write_ports(home.read_ports() | ports.chosen)
+    final = settings.model_copy(update=recorded)
+    return Plan(
+        settings=final,
+        env=_environment(final, recorded),
+        recorded=recorded,
+        stages=_stages(final, home, database, server),
+    )
+
+
+def _postgres(home: Home, ports: Ports) -> PostgresServer:
+    server = PostgresServer(
+        directory=home.root / "postgres",
+        port=ports.choose("postgres"),
+        log_file=home.log_file("postgres"),
+    )
+    server.ensure_password()
+    return server
+
+
+def _mqtt(settings: Settings, home: Home, pki: PkiPaths, ports: Ports) -> MqttServer:
+    return MqttServer(
+        kind=choose_kind(settings.mqtt_server),
+        directory=home.root / "mqtt",
+        pki=pki,
+        host=settings.mqtt_host,
+        port=ports.choose("mqtt", host=settings.mqtt_host, default=8883),
+        platform_port=ports.choose("mqtt_platform"),
+        log_file=home.log_file("mqtt"),
+    )
+
+
+def _environment(settings: Settings, recorded: Mapping[str, Any]) -> dict[str, str]:
+    """What every process is told; libraries are kept from starting a thread for each core."""
+    return {
+        **os.environ,
+        "SOUK_HOME": str(settings.home),
+        "DATABASE_URL": str(recorded["database_url"]),
+        "MQTT_URL": str(recorded["mqtt_url"]),
+        "SOUK_MQTT_PUBLIC_URL": str(recorded["mqtt_public_url"]),
+        "CELERY_BROKER_URL": str(recorded["celery_broker_url"]),
+        "SOUK_API_PORT": str(recorded["api_port"]),
+        "SOUK_AGENT_PORT": str(recorded["agent_port"]),
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _stages(
+    settings: Settings, home: Home, database: PostgresServer | None, server: MqttServer | None
+) -> list[Stage]:
+    return [
+        _database_stage(settings, database),
+        *([Stage(specs=(_mqtt_spec(server),))] if server else []),
+        Stage(specs=tuple(_process_specs(settings, home))),
+    ]
+
+
+def _database_stage(settings: Settings, server: PostgresServer | None) -> Stage:
+    steps = (
+        Step(name="migrate", argv=python("-m", "db.migrate")),
+        Step(name="bootstrap", argv=python("-m", "broker.services.bootstrap")),
+    )
+    if server is None:
+        url = settings.database_url
+        return Stage(
+            steps=(lambda: wait_for_database(url, timeout_s=FOREIGN_DATABASE_TIMEOUT_S), *steps)
+        )
+    spec = Spec(
+        name="postgres",
+        prepare=server.prepare,
+        ready=server.is_ready,
+        stop_signal=signal.SIGINT,
+        stop_grace_s=30.0,
+    )
+    own = server
+    return Stage(specs=(spec,), steps=(lambda: _make_database(own), *steps))
+
+
+def _make_database(server: PostgresServer) -> None:
+    ensure_database(server.url("postgres"), DATABASE)
+
+
+def _mqtt_spec(server: MqttServer) -> Spec:
+    return Spec(
+        name="mqtt",
+        prepare=server.prepare,
+        ready=lambda _pid: server.ready,
+        stop_grace_s=5.0,
+        reload=server.apply_revoked,
+        reload_file=server.revoked_file,
+    )
+
+
+def _process_specs(settings: Settings, home: Home) -> list[Spec]:
+    celery = ("-m", "celery", "-A", "broker.tasks")
+    level = settings.log_level.upper()
+    beat_schedule = settings.home / "run" / "beat-schedule"
+    return [
+        Spec(
+            name="api",
+            prepare=lambda: python("-m", "api"),
+            ready=ready_by_http(f"{_local(settings)}/readyz"),
+        ),
+        _by_file(home, "ingest", "-m", "broker.ingest"),
+        _by_file(home, "dispatch", "-m", "broker.dispatch"),
+        _by_file(
+            home,
+            "worker",
+            *(*celery, "worker", "--loglevel", level, "-c", str(settings.worker_concurrency)),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ),
+        _by_file(
+            home, "beat", *celery, "beat", "--loglevel", level, "--schedule", str(beat_schedule)
+        ),
+    ]
+
+
+def _by_file(home: Home, name: str, *arguments: str) -> Spec:
+    ready_file = home.ready_file(name)
+    return Spec(
+        name=name,
+        prepare=lambda: python(*arguments),
+        ready=ready_by_file(ready_file),
+        alive_file=ready_file,
+    )
+
+
+def python(*arguments: str) -> list[str]:
+    """A command line of this Python."""
+    return [sys.executable, *arguments]
+
+
+def _local(settings: Settings) -> str:
+    """The API on this machine, whatever the world calls it."""
+    return settings.model_copy(update={"api_public_url": ""}).api_url
+
+
+def _names(settings: Settings) -> list[str]:
+    return [name.strip() for name in settings.public_names.split(",") if name.strip()]
+
+
+def _ensure_secret(path: Path) -> None:
+    """Make the key of cookies and cursors; it is written whole or not at all."""
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    temporary.replace(path)
