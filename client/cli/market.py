@@ -1,0 +1,207 @@
+"""``souk market`` and ``souk ledger``: prices, rounds and the book; balances and transfers."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..resources import Balance, Invariant, Invariants, Price, Round, Transfer
+from ..units import format_ago, format_credits
+from .exits import ExitCode
+from .group import make_group
+from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, Watch, connect
+from .output import Column, present, show_list, stack, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+market = make_group("Prices, rounds and the book.")
+ledger = make_group("Balances, transfers and the ledger's laws.")
+
+InCell = Annotated[str, typer.Option("--cell", help="Only of this cell (id or name).")]
+
+_PRICES: tuple[Column[Price], ...] = (
+    Column(title="CELL", read=lambda price: price.cell_name or price.cell_id),
+    Column(title="RESOURCE", read=lambda price: price.resource),
+    Column(title="PRICE/H", read=lambda price: format_credits(price.price_micros), right=True),
+    Column(title="IN USE", read=lambda price: f"{price.utilisation or 0:.0%}", right=True),
+    Column(title="AGE", read=lambda price: format_ago(price.at), right=True),
+)
+_ROUNDS: tuple[Column[Round], ...] = (
+    Column(title="ID", read=lambda found: found.id),
+    Column(title="CELL", read=lambda found: found.cell_id),
+    Column(title="MECHANISM", read=lambda found: found.mechanism),
+    Column(title="AGE", read=lambda found: format_ago(found.created_at), right=True),
+    Column(title="FIGURES", read=lambda found: _figures(found.raw)),
+)
+_BALANCES: tuple[Column[Balance], ...] = (
+    Column(title="ACCOUNT", read=lambda balance: balance.name or balance.account_id),
+    Column(title="ROLE", read=lambda balance: balance.role),
+    Column(title="POSTED", read=lambda balance: format_credits(balance.posted_micros), right=True),
+    Column(title="HELD", read=lambda balance: format_credits(balance.held_micros), right=True),
+)
+_TRANSFERS: tuple[Column[Transfer], ...] = (
+    Column(title="ID", read=lambda transfer: transfer.id),
+    Column(title="KIND", read=lambda transfer: transfer.kind),
+    Column(title="CREDITS", read=lambda found: format_credits(found.amount_micros), right=True),
+    Column(title="FROM", read=lambda transfer: transfer.debit_id or ""),
+    Column(title="TO", read=lambda transfer: transfer.credit_id or ""),
+    Column(title="JOB", read=lambda transfer: transfer.job_id or ""),
+    Column(title="AGE", read=lambda transfer: format_ago(transfer.created_at), right=True),
+)
+_LAWS: tuple[Column[Invariant], ...] = (
+    Column(title="HOLDS", read=lambda law: "yes" if law.ok else "NO"),
+    Column(title="LAW", read=lambda law: law.name),
+    Column(title="DETAIL", read=lambda law: law.detail),
+)
+
+
+@market.command()
+def prices(
+    cell: InCell = "",
+    watch: Watch = False,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """Show standing prices: credits per core, GiB, accelerator or Mbit/s, and hour."""
+    from .names import cell_id
+
+    with connect(context) as souk:
+        wanted = cell_id(souk, cell) if cell else None
+        show_list(
+            lambda: souk.market.prices(cell_id=wanted),
+            _PRICES,
+            output=output,
+            watch=watch,
+            empty="No prices yet: no round has been cleared.",
+        )
+
+
+@market.command()
+def rounds(
+    cell: InCell = "",
+    limit: Limit = ROWS_DEFAULT,
+    watch: Watch = False,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """List the rounds that were cleared."""
+    from .names import cell_id
+
+    with connect(context) as souk:
+        wanted = cell_id(souk, cell) if cell else None
+        show_list(
+            lambda: souk.market.rounds(cell_id=wanted, limit=limit),
+            _ROUNDS,
+            output=output,
+            watch=watch,
+            empty="No rounds yet.",
+        )
+
+
+@market.command()
+def book(
+    cell: InCell = "",
+    watch: Watch = False,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """Show the depth of the book: what is asked and bid, per resource and price."""
+    from .names import cell_id
+
+    with connect(context) as souk:
+        wanted = cell_id(souk, cell) if cell else None
+        present(
+            lambda: souk.market.book(cell_id=wanted),
+            render=_book,
+            document=lambda found: found,
+            output=output,
+            watch=watch,
+        )
+
+
+@ledger.command()
+def balances(
+    watch: Watch = False, output: Output = OutputFormat.TABLE, context: ContextName = ""
+) -> None:
+    """Show what every account has."""
+    with connect(context) as souk:
+        show_list(souk.ledger.balances, _BALANCES, output=output, watch=watch)
+
+
+@ledger.command()
+def transfers(
+    account: Annotated[str, typer.Option("--account", help="Only of this account.")] = "",
+    job: Annotated[str, typer.Option("--job", help="Only of this job (id, name or last).")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Only of this kind.")] = "",
+    limit: Limit = ROWS_DEFAULT,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """List movements of credits, newest first."""
+    from .names import account_id, job_id
+
+    with connect(context) as souk:
+        of_account = account_id(souk, account) if account else None
+        of_job = job_id(souk, job) if job else None
+        show_list(
+            lambda: souk.ledger.transfers(
+                account_id=of_account, job_id=of_job, kind=kind or None, limit=limit
+            ),
+            _TRANSFERS,
+            output=output,
+            empty="No transfers.",
+        )
+
+
+@ledger.command()
+def invariants(output: Output = OutputFormat.TABLE, context: ContextName = "") -> None:
+    """Check the ledger's laws; exit 1 if one does not hold."""
+    with connect(context) as souk:
+        found = souk.ledger.invariants()
+        present(lambda: found, render=_laws, document=lambda each: each.raw, output=output)
+    if not found.ok:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _laws(found: Invariants) -> "RenderableType":
+    return table(found.items, _LAWS)
+
+
+def _figures(raw: Mapping[str, Any]) -> str:
+    """The figures of a round that are there, in a line."""
+    known = (
+        ("slots", "slots_leased"),
+        ("bids", "bids"),
+        ("asks", "asks"),
+        ("matches", "matches"),
+        ("welfare", "welfare"),
+        ("gap", "gap"),
+        ("ms", "duration_ms"),
+    )
+    return " ".join(
+        f"{title}={raw[key]:.4g}" if isinstance(raw[key], float) else f"{title}={raw[key]}"
+        for title, key in known
+        if raw.get(key) is not None
+    )
+
+
+def _book(found: Mapping[str, Any]) -> "RenderableType":
+    """The book's lists (asks, bids, …), each as a table of its own fields."""
+    parts: list[RenderableType] = []
+    for side, levels in found.items():
+        if not isinstance(levels, list) or not levels:
+            continue
+        columns = [
+            Column[Any](title=key.upper(), read=partial(_cell_text, key)) for key in levels[0]
+        ]
+        parts += [side.upper(), table(levels, columns), ""]
+    return stack(*parts) if parts else "The book is empty: nothing is asked, nothing is bid."
+
+
+def _cell_text(key: str, level: Mapping[str, Any]) -> str:
+    value = level.get(key)
+    if key.endswith("_micros") and isinstance(value, int):
+        return format_credits(value)
+    return "" if value is None else str(value)

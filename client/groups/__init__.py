@@ -1,0 +1,1 @@
+"""The API's endpoints as methods, one class a plural noun."""

@@ -1,0 +1,88 @@
+"""Prices, rounds and the book; transfers, balances and invariants; policies."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..pages import items_of, iterate
+from ..parsing import parse
+from ..resources import Balance, Invariants, Policy, Price, Round, Transfer
+from ..transport import Transport
+
+
+class Market:
+    """What the market asks and how it cleared."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def prices(self, *, cell_id: str | None = None) -> list[Price]:
+        path = "/v1/market/prices"
+        page = self._transport.get(path, cell_id=cell_id)
+        return [parse(Price, item) for item in items_of(page, path)]
+
+    def price_history(
+        self, *, cell_id: str, resource: str, since: str | None = None, limit: int | None = None
+    ) -> Iterator[Price]:
+        filters = {"cell_id": cell_id, "resource": resource, "from": since}
+        return iterate(self._transport, "/v1/market/prices/history", Price, limit=limit, **filters)
+
+    def rounds(self, *, cell_id: str | None = None, limit: int | None = None) -> Iterator[Round]:
+        return iterate(self._transport, "/v1/market/rounds", Round, limit=limit, cell_id=cell_id)
+
+    def round(self, round_id: str) -> Mapping[str, Any]:
+        """One round with its outcomes, as the API gives it."""
+        document: Mapping[str, Any] = self._transport.get(f"/v1/market/rounds/{round_id}")
+        return document
+
+    def book(self, *, cell_id: str | None = None) -> Mapping[str, Any]:
+        """Asks and open bids, depth per resource and price, as the API gives it."""
+        document: Mapping[str, Any] = self._transport.get("/v1/market/book", cell_id=cell_id)
+        return document
+
+
+class Ledger:
+    """Who paid whom, and whether the books agree."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def transfers(
+        self,
+        *,
+        account_id: str | None = None,
+        job_id: str | None = None,
+        kind: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Transfer]:
+        return iterate(
+            self._transport,
+            "/v1/ledger/transfers",
+            Transfer,
+            limit=limit,
+            account_id=account_id,
+            job_id=job_id,
+            kind=kind,
+        )
+
+    def balances(self) -> list[Balance]:
+        path = "/v1/ledger/balances"
+        return [parse(Balance, item) for item in items_of(self._transport.get(path), path)]
+
+    def invariants(self) -> Invariants:
+        return parse(Invariants, self._transport.get("/v1/ledger/invariants"))
+
+
+class Policies:
+    """What the operator wants of the market."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, limit: int | None = None) -> Iterator[Policy]:
+        return iterate(self._transport, "/v1/policies", Policy, limit=limit)
+
+    def create(self, document: Mapping[str, Any]) -> Policy:
+        return parse(Policy, self._transport.create("/v1/policies", document))
+
+    def activate(self, policy_id: str) -> Policy:
+        return parse(Policy, self._transport.json("POST", f"/v1/policies/{policy_id}/activate"))
