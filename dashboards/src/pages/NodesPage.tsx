@@ -1,0 +1,89 @@
+/** Every device, one cell or all. */
+
+import { useEffect } from "react";
+import { listNodes } from "../api/endpoints";
+import type { Node, Page } from "../api/types";
+import { useLive, useLoaded } from "../live/hooks";
+import { navigate, useSearch } from "../router";
+import { NodeRow, NODE_COLUMNS } from "../ui/NodeRow";
+import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
+
+const PAGES_MAX = 10;
+
+/** All nodes, in as many pages as there are, up to ``PAGES_MAX``. */
+async function loadNodes(): Promise<Node[]> {
+  const nodes: Node[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const answer: Page<Node> = await listNodes(cursor);
+    nodes.push(...answer.items);
+    cursor = answer.next_cursor;
+    if (!cursor) break;
+  }
+  return nodes;
+}
+
+export function NodesPage() {
+  const cell = useSearch().get("cell") ?? "";
+  const { overview } = useLive();
+  useEffect(() => {
+    document.title = "Nodes · souk";
+  }, []);
+  const { data, problem, refresh } = useLoaded("nodes", loadNodes, {
+    wakes: (event) => event.kind.startsWith("node.") || event.kind.startsWith("lease."),
+    idleMs: 5_000,
+  });
+  const nodes = (data ?? []).filter((node) => !cell || node.cell_id === cell);
+  const cells = [...new Map((data ?? []).map((node) => [node.cell_id, node.cell_name]))];
+  const free = overview?.cells.filter((one) => !cells.some(([id]) => id === one.id)) ?? [];
+  return (
+    <Panel
+      title="Nodes"
+      className="page-panel"
+      note={free.length > 0 && `cells without a node: ${free.map((one) => one.name).join(", ")}`}
+    >
+      <div className="filters">
+        <label>
+          Cell{" "}
+          <select
+            value={cell}
+            onChange={(event) => {
+              const to = event.target.value;
+              navigate(to ? `/nodes?cell=${encodeURIComponent(to)}` : "/nodes", { replace: true });
+            }}
+          >
+            <option value="">all</option>
+            {cells.map(([id, name]) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      {problem && <ProblemNotice problem={problem} retry={refresh} />}
+      {!data && !problem && <Loading rows={6} label="Loading the nodes" />}
+      {data && nodes.length === 0 && <Empty title="No node here" />}
+      {nodes.length > 0 && (
+        <div className="scroll">
+          <table className="table nodes-table">
+            <thead>
+              <tr>
+                {NODE_COLUMNS.map((column) => (
+                  <th key={column.label} scope="col" className={column.className}>
+                    {column.label}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {nodes.map((node) => (
+                <NodeRow key={node.id} node={node} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,59 @@
+/** What was set aside, what is owed, what went back. */
+
+import type { Job, Lease } from "../../api/types";
+import { Link } from "../../router";
+import { Fact } from "../../ui/Fact";
+import { Credits, Meter } from "../../ui/Figures";
+import { costSoFar, hasEnded } from "../../ui/JobTable";
+import { Panel } from "../../ui/Panel";
+import { State } from "../../ui/State";
+
+export function CostPanel({ job, leases }: { job: Job; leases: readonly Lease[] }) {
+  const ended = hasEnded(job);
+  const settled = ended && job.cost_micros !== null;
+  const cost = costSoFar(job);
+  return (
+    <Panel title="Cost" note={settled ? "settled" : ended ? "being settled" : "so far"}>
+      <p className="cost">
+        <Credits micros={cost} />
+      </p>
+      <Meter
+        label="Part of the hold that is owed"
+        total={job.hold_micros}
+        parts={[{ className: "meter-leased", value: cost }]}
+      />
+      <dl className="facts">
+        <Fact label="Hold: the most it can cost">
+          <Credits micros={job.hold_micros} />
+        </Fact>
+        {settled && (
+          <Fact label="Went back to the purse">
+            <Credits micros={job.hold_micros - cost} />
+          </Fact>
+        )}
+        <Fact label="Limit for one slot">
+          <Credits micros={job.limit_price_micros_per_hour} per="slot·h" />
+        </Fact>
+      </dl>
+      {leases.length > 0 && (
+        <details open={leases.length <= 4}>
+          <summary>
+            {leases.length} {leases.length === 1 ? "lease" : "leases"}
+          </summary>
+          <ul className="leases">
+            {leases.map((lease) => (
+              <li key={lease.id}>
+                <State state={lease.state} title={lease.state_reason} />
+                <span>
+                  {lease.slots} {lease.slots === 1 ? "slot" : "slots"} on{" "}
+                  <Link href={`/nodes/${lease.node_id}`}>{lease.node_id.slice(-6)}</Link>
+                </span>
+                <Credits micros={lease.rate_micros_per_hour} per="slot·h" />
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </Panel>
+  );
+}

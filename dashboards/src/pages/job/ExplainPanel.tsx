@@ -1,0 +1,126 @@
+/** Why it got what it got: what the rounds said, who could serve it, what ruled the rest out. */
+
+import type { Candidate, Explanation, RoundOutcome } from "../../api/types";
+import { formatShare } from "../../format/units";
+import type { Loaded } from "../../live/hooks";
+import { Link } from "../../router";
+import { Clock, Credits, Meter } from "../../ui/Figures";
+import { Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { RuledOutList } from "../../ui/RuledOutList";
+
+const TERMS = ["cost", "qos", "energy", "fairness"] as const;
+const ROUNDS_MAX = 8;
+const CANDIDATES_MAX = 8;
+
+export function ExplainPanel({ loaded }: { loaded: Loaded<Explanation> }) {
+  const { data, problem, refresh } = loaded;
+  if (!data) {
+    return (
+      <Panel title="Explanation">
+        {problem ? (
+          <ProblemNotice problem={problem} retry={refresh} />
+        ) : (
+          <Loading label="Loading the explanation" />
+        )}
+      </Panel>
+    );
+  }
+  return (
+    <Panel title="Explanation">
+      <p className="explain-summary">{data.summary}</p>
+      {data.price_to_win_micros_per_hour !== null && (
+        <p className="panel-text">
+          It would have won at{" "}
+          <Credits micros={data.price_to_win_micros_per_hour} per="slot·h" />.
+        </p>
+      )}
+      {data.ruled_out.length > 0 && (
+        <>
+          <h3>Nodes ruled out</h3>
+          <RuledOutList items={data.ruled_out} />
+        </>
+      )}
+      {data.candidates.length > 0 && <Candidates candidates={data.candidates} />}
+      {data.rounds.length > 0 && <Rounds rounds={data.rounds} />}
+    </Panel>
+  );
+}
+
+function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
+  const best = [...candidates].sort((a, b) => b.score - a.score).slice(0, CANDIDATES_MAX);
+  return (
+    <>
+      <h3>
+        Candidates <small className="muted">best {best.length} of {candidates.length}</small>
+      </h3>
+      <div className="scroll">
+        <table className="table table-small">
+          <thead>
+            <tr>
+              <th scope="col">Node</th>
+              {TERMS.map((term) => (
+                <th key={term} scope="col">
+                  {term === "qos" ? "QoS" : term}
+                </th>
+              ))}
+              <th scope="col" className="num">
+                Score
+              </th>
+              <th scope="col" className="num">
+                Rate
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {best.map((candidate) => (
+              <tr key={candidate.node_id}>
+                <th scope="row">
+                  <Link href={`/nodes/${candidate.node_id}`}>
+                    {candidate.node_name || candidate.node_id}
+                  </Link>
+                </th>
+                {TERMS.map((term) => (
+                  <td key={term} className="col-term">
+                    <Meter
+                      total={1}
+                      label={`${term} ${formatShare(candidate.terms[term])}`}
+                      parts={[{ className: "meter-leased", value: candidate.terms[term] }]}
+                    />
+                  </td>
+                ))}
+                <td className="num">{candidate.score.toPrecision(3)}</td>
+                <td className="num">
+                  <Credits micros={candidate.rate_micros_per_hour} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+function Rounds({ rounds }: { rounds: readonly RoundOutcome[] }) {
+  const newest = rounds
+    .toSorted((a, b) => b.created_at.localeCompare(a.created_at))
+    .slice(0, ROUNDS_MAX);
+  return (
+    <>
+      <h3>
+        Rounds <small className="muted">newest {newest.length} of {rounds.length}</small>
+      </h3>
+      <ul className="rounds">
+        {newest.map((round) => (
+          <li key={round.round_id}>
+            <Clock at={round.created_at} />
+            <span className="figure">
+              {round.slots_won} <span className="unit">of {round.slots_asked} slots</span>
+            </span>
+            <span>{round.detail || (round.loss ?? "").replaceAll("_", " ") || "won"}</span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,110 @@
+/** One job: where it stands and why, what ran where, what came of it, what it costs. */
+
+import { useEffect, useState } from "react";
+import { cancelJob, getAttempts, getExplanation, getJob } from "../../api/endpoints";
+import { asProblem, type Problem } from "../../api/problem";
+import type { Job, SoukEvent } from "../../api/types";
+import { useLoaded } from "../../live/hooks";
+import { Link } from "../../router";
+import { useSession } from "../../session";
+import { Id } from "../../ui/Figures";
+import { hasEnded } from "../../ui/JobTable";
+import { Loading, Notice, ProblemNotice } from "../../ui/Panel";
+import { State } from "../../ui/State";
+import { AttemptsPanel } from "./AttemptsPanel";
+import { CostPanel } from "./CostPanel";
+import { ExplainPanel } from "./ExplainPanel";
+import { LogsPanel } from "./LogsPanel";
+import { TasksPanel } from "./TasksPanel";
+import { TimelinePanel } from "./TimelinePanel";
+
+export function concerns(event: SoukEvent, jobId: string): boolean {
+  return event.subject_id === jobId || event.data.job_id === jobId;
+}
+
+export function JobPage({ id }: { id: string }) {
+  const wakes = (event: SoukEvent) => concerns(event, id);
+  const [ended, setEnded] = useState(false);
+  const idleMs = ended ? 0 : 2_000;
+  const job = useLoaded(`job ${id}`, () => getJob(id), { wakes, idleMs });
+  const attempts = useLoaded(`attempts ${id}`, () => getAttempts(id), { wakes, idleMs });
+  const explanation = useLoaded(`explain ${id}`, () => getExplanation(id), { wakes, idleMs });
+  useEffect(() => {
+    if (job.data) setEnded(hasEnded(job.data) && job.data.cost_micros !== null);
+    document.title = `${job.data?.name || "Job"} · souk`;
+  }, [job.data]);
+  if (!job.data) {
+    return job.problem ? (
+      <ProblemNotice problem={job.problem} retry={job.refresh} />
+    ) : (
+      <Loading rows={8} label="Loading the job" />
+    );
+  }
+  return (
+    <div className="page">
+      <JobHead job={job.data} onChange={job.refresh} />
+      {job.problem && <ProblemNotice problem={job.problem} retry={job.refresh} />}
+      <JobEnd job={job.data} />
+      <div className="job-columns">
+        <div className="job-main">
+          <TimelinePanel job={job.data} />
+          <AttemptsPanel job={job.data} loaded={attempts} />
+          <TasksPanel job={job.data} wakes={wakes} idleMs={idleMs} />
+          <LogsPanel job={job.data} wakes={wakes} />
+        </div>
+        <div className="job-side">
+          <CostPanel job={job.data} leases={explanation.data?.leases ?? []} />
+          <ExplainPanel loaded={explanation} />
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function JobHead({ job, onChange }: { job: Job; onChange: () => void }) {
+  const { account } = useSession();
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const mayCancel =
+    !hasEnded(job) && (account.role === "operator" || account.id === job.account_id);
+  const cancel = async () => {
+    if (!window.confirm(`Cancel ${job.name || job.id}? Running tasks stop; what ran is charged.`)) {
+      return;
+    }
+    try {
+      await cancelJob(job.id);
+      setProblem(null);
+    } catch (error) {
+      setProblem(asProblem(error));
+    }
+    onChange();
+  };
+  return (
+    <header className="page-head">
+      <p className="crumbs">
+        <Link href="/jobs">Jobs</Link> / {job.kind}
+      </p>
+      <h1>{job.name || job.id}</h1>
+      <State state={job.state} />
+      <Id id={job.id} whole />
+      {mayCancel && (
+        <button type="button" className="button button-danger" onClick={() => void cancel()}>
+          Cancel job
+        </button>
+      )}
+      {problem && <ProblemNotice problem={problem} />}
+    </header>
+  );
+}
+
+/** Why it did not succeed, in words, where that is so. */
+function JobEnd({ job }: { job: Job }) {
+  if (!hasEnded(job) || job.state === "succeeded") return null;
+  return (
+    <Notice
+      tone={job.state === "cancelled" ? "idle" : "bad"}
+      title={`This job ${job.state === "failed" ? "failed" : `was ${job.state}`}: ${(job.end_reason ?? "no reason given").replaceAll("_", " ")}`}
+    >
+      {job.end_detail && <p>{job.end_detail}</p>}
+    </Notice>
+  );
+}

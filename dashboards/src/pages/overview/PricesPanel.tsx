@@ -1,0 +1,80 @@
+/** What a core or a GiB costs in each cell now, and how that moved. */
+
+import type { PriceRow } from "../../api/types";
+import { formatCredits } from "../../format/money";
+import { formatShare, orderedResources, resourceFormat } from "../../format/units";
+import { useNow } from "../../live/hooks";
+import { PRICE_WINDOW_MS, seriesKey, type PricePoint, type PriceSeries } from "../../live/overview";
+import { Credits } from "../../ui/Figures";
+import { Empty, Panel } from "../../ui/Panel";
+import { Sparkline } from "../../ui/Sparkline";
+
+export function PricesPanel({
+  prices,
+  series,
+}: {
+  prices: readonly PriceRow[];
+  series: PriceSeries;
+}) {
+  const cells = [...new Map(prices.map((row) => [row.cell_id, row.cell_name]))];
+  return (
+    <Panel title="Prices" note={`last ${PRICE_WINDOW_MS / 60_000} minutes`}>
+      {cells.length === 0 && (
+        <Empty title="No price has been set">
+          <p>The first round of a cell sets its prices.</p>
+        </Empty>
+      )}
+      {cells.map(([cellId, name]) => {
+        const rows = prices.filter((row) => row.cell_id === cellId);
+        const ordered = orderedResources(rows.map((row) => row.resource));
+        return (
+          <div key={cellId} className="prices-cell">
+            <h3>{name}</h3>
+            {ordered.map((resource) => {
+              const row = rows.find((candidate) => candidate.resource === resource);
+              const points = series.get(seriesKey(cellId, resource)) ?? [];
+              return row && <Price key={resource} row={row} points={points} />;
+            })}
+          </div>
+        );
+      })}
+    </Panel>
+  );
+}
+
+/** Relative change over the window; null without an earlier price. */
+export function priceChange(points: readonly PricePoint[], nowMicros: number): number | null {
+  const first = points[0]?.priceMicros;
+  return first ? (nowMicros - first) / first : null;
+}
+
+function Price({ row, points }: { row: PriceRow; points: readonly PricePoint[] }) {
+  const now = useNow();
+  const { label, pricedPer } = resourceFormat(row.resource);
+  const change = priceChange(points, row.price_micros);
+  const moved = change !== null && Math.abs(change) >= 0.0005;
+  const micros = points.map((point) => point.priceMicros);
+  const range = micros.length
+    ? `from ${formatCredits(Math.min(...micros))} to ${formatCredits(Math.max(...micros))}`
+    : "no history";
+  return (
+    <div className="price">
+      <span className="price-label">{label}</span>
+      <Sparkline
+        points={points}
+        from={now - PRICE_WINDOW_MS}
+        to={now}
+        label={`${label} price in ${row.cell_name}: ${range} credits per ${pricedPer}`}
+      />
+      <span className="price-now">
+        <Credits micros={row.price_micros} per={pricedPer} />
+      </span>
+      <span className="price-facts">
+        <span className={moved ? (change > 0 ? "price-up" : "price-down") : "muted"}>
+          {moved ? `${change > 0 ? "▲" : "▼"} ${Math.abs(change * 100).toFixed(1)} %` : "steady"}
+        </span>
+        <span className="muted"> · {formatShare(row.utilisation)} used</span>
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,109 @@
+/** Jobs as table rows: what each is, how far it came, what it cost, how long it took. */
+
+import type { Job } from "../api/types";
+import { between, formatDuration } from "../format/time";
+import { useNow } from "../live/hooks";
+import { Link } from "../router";
+import { Age, Credits, Meter } from "./Figures";
+import { State } from "./State";
+
+const ENDS: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled", "expired"]);
+
+export const hasEnded = (job: Job) => ENDS.has(job.state);
+
+/** What the job owes by now: its cost once settled, what has accrued until then. */
+export const costSoFar = (job: Job) =>
+  (hasEnded(job) ? job.cost_micros : job.accrued_micros) ?? job.cost_micros ?? 0;
+
+export function TaskProgress({ job }: { job: Job }) {
+  const { succeeded, failed, cancelled, placed, queued } = job.tasks;
+  const label = `${succeeded} of ${job.task_count} tasks succeeded, ${placed} placed, ${queued} queued, ${failed} failed, ${cancelled} cancelled`;
+  return (
+    <span className="capacity">
+      <Meter
+        label={label}
+        total={job.task_count}
+        parts={[
+          { className: "meter-good", value: succeeded },
+          { className: "meter-bad", value: failed },
+          { className: "meter-busy", value: placed },
+        ]}
+      />
+      <span className="figure">
+        {succeeded + failed + cancelled} <span className="unit">of {job.task_count}</span>
+      </span>
+    </span>
+  );
+}
+
+export function JobTable({ jobs }: { jobs: readonly Job[] }) {
+  return (
+    <div className="scroll">
+      <table className="table jobs-table">
+        <thead>
+          <tr>
+            <th scope="col">Job</th>
+            <th scope="col">State</th>
+            <th scope="col" className="col-capacity">
+              Tasks ended
+            </th>
+            <th scope="col" className="num">
+              Cost
+            </th>
+            <th scope="col" className="num wide-only">
+              Start after
+            </th>
+            <th scope="col" className="num wide-only">
+              Ran for
+            </th>
+            <th scope="col" className="num">
+              Submitted
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {jobs.map((job) => (
+            <JobRow key={job.id} job={job} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function JobRow({ job }: { job: Job }) {
+  const now = useNow();
+  const waited = between(job.created_at, job.started_at);
+  const ran = job.started_at
+    ? (job.ended_at ? Date.parse(job.ended_at) : now) - Date.parse(job.started_at)
+    : null;
+  return (
+    <tr>
+      <th scope="row">
+        <Link href={`/jobs/${job.id}`}>{job.name || job.id}</Link>{" "}
+        <span className="muted">{job.kind}</span>
+      </th>
+      <td>
+        <State state={job.state} title={job.end_detail ?? job.end_reason} />
+        {job.end_reason && job.state !== "succeeded" && (
+          <span className="muted"> {job.end_reason}</span>
+        )}
+      </td>
+      <td>
+        <TaskProgress job={job} />
+      </td>
+      <td className="num">
+        <Credits micros={costSoFar(job)} />
+      </td>
+      <td className="num wide-only">
+        {waited === null ? <span className="muted">–</span> : formatDuration(waited)}
+      </td>
+      <td className="num wide-only">
+        {ran === null ? <span className="muted">–</span> : formatDuration(ran)}
+      </td>
+      <td className="num">
+        <Age at={job.created_at} />
+      </td>
+    </tr>
+  );
+}
