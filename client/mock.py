@@ -41,7 +41,7 @@ class MockPlatform:
 
     @property
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self._handle)
+        return httpx.MockTransport(self.handle)
 
     def answer_next(self, method: str, path: str, *answers: Answer) -> None:
         """Give these answers, in order, to the next such requests before the usual ones."""
@@ -69,7 +69,8 @@ class MockPlatform:
         event = {"id": number, "at": _AT, "kind": kind, "subject_id": subject_id, "data": data}
         self.events.append(event)
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
         request.read()
         self.requests.append(request)
         waiting = self._next.get((request.method, request.url.path))
@@ -146,9 +147,23 @@ class MockPlatform:
             return httpx.Response(202, json=held[identifier])
         if result := re.match(r"tasks/(\d+)/result$", rest or ""):
             return self._result(identifier, int(result[1]))
+        if rest in ("tasks", "attempts"):
+            return _page(request, self._tasks(identifier) if rest == "tasks" else [])
         if rest:
             return problem(404, code="not_found", detail=f"there is no {request.url.path}")
         return httpx.Response(200, json=held[identifier])
+
+    def _tasks(self, job_id: str) -> list[dict[str, Any]]:
+        job = self.resources["jobs"][job_id]
+        results = self._results.get(job_id, ())
+        return [
+            {
+                "index": index,
+                "state": "succeeded" if index < len(results) else job["state"],
+                "attempts": int(job["state"] != "queued"),
+            }
+            for index in range(job["task_count"])
+        ]
 
     def _result(self, job_id: str, index: int) -> httpx.Response:
         results = self._results.get(job_id, ())

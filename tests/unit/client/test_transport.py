@@ -76,7 +76,8 @@ def test_send_tries_again_and_waits_as_told():
 def test_send_gives_up_after_the_last_try():
     platform, slept = MockPlatform(), []
     platform.answer_next("GET", "/v1/cells/cell_1", refuse, refuse, refuse, refuse)
-    with make_client(platform, slept=slept) as souk, pytest.raises(Unreachable, match="does not answer"):
+    souk = make_client(platform, slept=slept)
+    with souk, pytest.raises(Unreachable, match="does not answer"):
         souk.cells.get("cell_1")
     assert len(slept) == 3
 
