@@ -21,6 +21,7 @@ RESULT_AGE_MAX_MS = 14 * 24 * 3_600_000
 ENDED_AGE_MAX_MS = 24 * 3_600_000
 ENDED_ROWS_MAX = 20_000
 ENDED_BYTES_MAX = 64 << 20
+TRIM_EVERY = 1_000  # attempts kept between two looks at the bounds on ended ones
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -45,6 +46,7 @@ class Journal:
     def __init__(self, path: Path, *, outbox_bytes_max: int = OUTBOX_BYTES_MAX) -> None:
         self.dropped: dict[str, int] = {}
         self._outbox_bytes_max = outbox_bytes_max
+        self._kept_since_trim = TRIM_EVERY
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -89,6 +91,7 @@ class Journal:
     def keep(self, envelope: Envelope, reports: AttemptReports) -> bytes:
         """Store a message until it is acknowledged; returns its payload."""
         payload = encode(envelope)
+        self._kept_since_trim += len(reports.reports)
         is_result = any(report.state in _ENDS for report in reports.reports)
         self._db.execute(
             "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)",
@@ -131,7 +134,9 @@ class Journal:
         """Enforce the bounds, status before results; returns the messages that were given up."""
         given_up = self._expired(now) + self._over_bytes()
         self._db.executemany("DELETE FROM outbox WHERE boot = ? AND seq = ?", given_up)
-        self._trim_ended(now)
+        if self._kept_since_trim >= TRIM_EVERY:
+            self._kept_since_trim = 0
+            self._trim_ended(now)
         return given_up
 
     def size(self) -> dict[str, int]:

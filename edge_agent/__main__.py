@@ -1,0 +1,5 @@
+"""``python -m edge_agent`` is ``souk-agent``."""
+
+from edge_agent.cli import entry
+
+entry()

@@ -1,0 +1,1 @@
+"""Running tenants' code: child processes with limits, warm between tasks, metered."""
