@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from db.engine import SessionFactory, make_engine, session_factory
@@ -62,3 +62,16 @@ def session(sessions: SessionFactory) -> Iterator[Session]:
     """A session for arranging and looking; a test that needs others to see it commits."""
     with sessions() as opened:
         yield opened
+
+
+@pytest.fixture
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """The statements that the engine executes, as they come."""
+    seen: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)

@@ -5,10 +5,13 @@ Everything is flushed, nothing is committed; ids and names are unique within the
 
 import datetime as dt
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from broker.services import jobs
 from broker.services.job_spec import JobSpec, TaskSpec
 from db.ids import new_id
 from db.ledger import NewTransfer, post_transfers
@@ -19,6 +22,7 @@ from db.tables import (
     ArtifactGrant,
     Attempt,
     Cell,
+    Demand,
     Job,
     Lease,
     Node,
@@ -155,13 +159,17 @@ def make_artifact(session: Session, account: Account, *, digest: str = CODE_DIGE
     return digest
 
 
-def job_spec(*, tasks: int = 1, **fields: Any) -> JobSpec:
+def spec_of(
+    *, tasks: int = 1, task_specs: tuple[TaskSpec, ...] | None = None, **fields: Any
+) -> JobSpec:
     """A WASM job of ``tasks`` tasks, one core each, dear enough for every node of these."""
+    if task_specs is None:
+        task_specs = tuple(TaskSpec(args=(str(index),)) for index in range(tasks))
     values: dict[str, Any] = {
         "name": f"job-{number()}",
         "kind": "wasm",
         "code_digest": CODE_DIGEST,
-        "tasks": tuple(TaskSpec(args=(str(index),)) for index in range(tasks)),
+        "tasks": task_specs,
         "resources": {"cpu_millis": 1_000, "memory_bytes": 1 << 27},
         "limit_micros_per_hour": 100_000,
         "budget_micros": 10_000 * tasks,
@@ -170,12 +178,35 @@ def job_spec(*, tasks: int = 1, **fields: Any) -> JobSpec:
     return JobSpec(**values | fields)
 
 
+def make_job(
+    session: Session,
+    *,
+    account: Account | None = None,
+    leased: Sequence[tuple[Node, int]] = (),
+    **fields: Any,
+) -> Job:
+    """A submitted job with its tasks, demand and hold, and leases of so many slots on nodes.
+
+    The account gets what it needs, and there is a node if there was none.
+    """
+    account = account or make_account(session, funds_micros=1_000_000_000)
+    if session.get(ArtifactGrant, (CODE_DIGEST, account.id)) is None:
+        make_artifact(session, account)
+    if not leased and session.execute(select(Offer.id)).first() is None:
+        make_node(session)
+    found = jobs.submit(session, account_id=account.id, spec=spec_of(**fields), now=NOW)
+    job = session.get_one(Job, found.job.id)
+    for node, slots in leased:
+        make_lease(session, job=job, node=node, slots=slots)
+    return job
+
+
+def tasks_of(session: Session, job: Job) -> list[Task]:
+    return list(session.scalars(select(Task).where(Task.job_id == job.id).order_by(Task.index)))
+
+
 def make_lease(session: Session, *, job: Job, node: Node, slots: int = 1, **fields: Any) -> Lease:
     """An active lease of ``job`` on ``node`` at 36,000 micros a slot-hour: 10 micros a second."""
-    from sqlalchemy import select, text
-
-    from db.tables import Demand
-
     demand = session.scalars(select(Demand).where(Demand.job_id == job.id)).one()
     values: dict[str, Any] = {
         "id": new_id("lease", NOW),

@@ -1,0 +1,145 @@
+"""The statements of a settlement: lock jobs, stop what still runs, read usage, write the ends."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from market.lifecycle import ATTEMPT_LIVE
+
+
+class LiveJob(NamedTuple):
+    """A locked job that has not ended."""
+
+    id: str
+    account_id: str
+    name: str
+    state: str
+    hold_id: str
+    hold_micros: int
+
+
+class StoppedAttempt(NamedTuple):
+    """An attempt that was live when its job ended: its node must be told."""
+
+    id: str
+    node_id: str
+    reason: str
+
+
+class UsedLease(NamedTuple):
+    """A lease of a job and the slot time that is owed for it."""
+
+    id: str
+    job_id: str
+    owner_id: str
+    cell_id: str
+    rate_micros_per_hour: int
+    active: bool
+    chargeable_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """What is written to a job that ends."""
+
+    id: str
+    state: str
+    reason: str
+    detail: str
+    cost_micros: int
+
+
+_LOCK = text("""
+    SELECT id, account_id, name, state, hold_id, hold_micros FROM jobs
+    WHERE id = ANY(:ids) AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE
+""")
+_STOP = text("""
+    WITH ends AS (
+        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[])) AS e (id, reason)
+    ), dropped AS (
+        UPDATE tasks t SET state = 'cancelled', end_reason = e.reason, ended_at = :now
+        FROM ends e WHERE t.job_id = e.id AND t.state IN ('queued', 'placed')
+    ), stopped AS (
+        UPDATE attempts a SET state = 'cancelled', reason = e.reason, ended_at = :now
+        FROM ends e WHERE a.job_id = e.id AND a.state = ANY(:live)
+        RETURNING a.id, a.node_id, a.reason
+    ), closed AS (
+        UPDATE demands d SET state = 'closed', count_open = 0
+        FROM ends e WHERE d.job_id = e.id AND d.state <> 'closed'
+    )
+    SELECT id, node_id, reason FROM stopped ORDER BY node_id, reason, id
+""")
+_USAGE = text("""
+    SELECT l.id, l.job_id, l.owner_id, l.cell_id, l.rate_micros_per_hour,
+        l.state = 'active', coalesce(sum(a.chargeable_ms), 0)::bigint
+    FROM leases l LEFT JOIN attempts a ON a.lease_id = l.id AND a.chargeable_ms > 0
+    WHERE l.job_id = ANY(:ids) GROUP BY l.id ORDER BY l.job_id, l.id
+""")
+_END = text("""
+    WITH charged AS (
+        UPDATE leases l SET charge_micros = c.charge,
+            state = CASE l.state WHEN 'active' THEN 'released' ELSE l.state END,
+            state_reason = CASE l.state WHEN 'active' THEN 'job_ended' ELSE l.state_reason END,
+            ended_at = coalesce(l.ended_at, :now)
+        FROM unnest(CAST(:leases AS text[]), CAST(:charges AS bigint[])) AS c (id, charge)
+        WHERE l.id = c.id
+    )
+    UPDATE jobs j SET state = e.state, end_reason = e.reason, end_detail = e.detail,
+        ended_at = :now, cost_micros = e.cost, accrued_micros = e.cost, version = j.version + 1
+    FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
+        CAST(:details AS text[]), CAST(:costs AS bigint[])) AS e (id, state, reason, detail, cost)
+    WHERE j.id = e.id
+""")
+
+
+def lock_live(session: Session, ids: Sequence[str]) -> dict[str, LiveJob]:
+    """Those of ``ids`` that have not ended, locked in id order."""
+    rows = session.execute(_LOCK, {"ids": sorted(ids)})
+    return {row[0]: LiveJob._make(row) for row in rows}
+
+
+def stop_work(
+    session: Session, reasons: dict[str, str], *, now: dt.datetime
+) -> list[StoppedAttempt]:
+    """Cancel what has not ended of the jobs in ``reasons`` (reason by job id), close demands."""
+    rows = session.execute(
+        _STOP,
+        {
+            "ids": list(reasons),
+            "reasons": list(reasons.values()),
+            "live": sorted(ATTEMPT_LIVE),
+            "now": now,
+        },
+    )
+    return [StoppedAttempt._make(row) for row in rows]
+
+
+def read_usage(session: Session, ids: Sequence[str]) -> dict[str, list[UsedLease]]:
+    """Every lease of each job with what is owed for it; jobs without leases are not in it."""
+    found: dict[str, list[UsedLease]] = {}
+    for row in session.execute(_USAGE, {"ids": list(ids)}):
+        found.setdefault(row[1], []).append(UsedLease._make(row))
+    return found
+
+
+def write_ends(
+    session: Session, ends: Sequence[JobEnded], charges: dict[str, int], *, now: dt.datetime
+) -> None:
+    """End the jobs and their leases; ``charges`` are micros by lease id."""
+    session.execute(
+        _END,
+        {
+            "now": now,
+            "leases": list(charges),
+            "charges": list(charges.values()),
+            "ids": [end.id for end in ends],
+            "states": [end.state for end in ends],
+            "reasons": [end.reason for end in ends],
+            "details": [end.detail for end in ends],
+            "costs": [end.cost_micros for end in ends],
+        },
+    )

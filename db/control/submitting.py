@@ -1,0 +1,212 @@
+"""The statements of a submission: what the asker has, and the job's rows, each kind in bulk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.engine import dump_json
+from db.tables import Job
+
+
+class Asker(NamedTuple):
+    """The account that submits, and those of the digests that it may not read."""
+
+    name: str
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDemand:
+    """A row of ``demands``, but for what is the job's."""
+
+    id: str
+    cell_id: str
+    resources: dict[str, int]
+    count: int
+    duration_ms: int
+    needs: dict[str, Any]
+
+
+_ASKER = text("""
+    SELECT a.name, ARRAY(
+        SELECT d.digest FROM unnest(CAST(:digests AS text[])) WITH ORDINALITY AS d (digest, place)
+        WHERE NOT EXISTS (SELECT FROM artifact_grants g
+            WHERE g.digest = d.digest AND g.account_id = a.id)
+        ORDER BY d.place)
+    FROM accounts a WHERE a.id = :account_id
+""")
+_INSERT = text("""
+    WITH job AS (
+        INSERT INTO jobs (id, account_id, name, kind, state, spec, task_count,
+            limit_micros_per_hour, hold_micros, hold_id, created_at, expires_at)
+        VALUES (:id, :account_id, :name, :kind, 'queued', CAST(:spec AS jsonb), :task_count,
+            :limit, :hold_micros, :hold_id, :now, :expires_at)
+    ), task AS (
+        INSERT INTO tasks (id, job_id, index, state, input, retries_left, created_at)
+        SELECT new_id('task', :now), :id, t.place - 1, 'queued', CAST(t.input AS jsonb), :retries,
+            :now
+        FROM unnest(CAST(:inputs AS text[])) WITH ORDINALITY AS t (input, place)
+    ), demand AS (
+        INSERT INTO demands (id, job_id, account_id, cell_id, home_cell_id, state, resources,
+            count_open, limit_micros_per_hour, duration_ms, needs, created_at)
+        VALUES (:demand_id, :id, :account_id, :cell_id, :cell_id, 'open',
+            CAST(:resources AS jsonb), :count, :limit, :duration_ms, CAST(:needs AS jsonb), :now)
+    ), event AS (
+        INSERT INTO events (at, kind, account_id, subject_id, data)
+        VALUES (:now, 'job.submitted', :account_id, :id, CAST(:event AS jsonb))
+    )
+    SELECT pg_notify('souk_demand', :cell_id), pg_notify('souk_event', '')
+""")
+
+
+def read_asker(session: Session, account_id: str, digests: Sequence[str]) -> Asker | None:
+    """The account, and which of ``digests`` it has no grant for; None: no such account."""
+    row = session.execute(_ASKER, {"account_id": account_id, "digests": list(digests)}).first()
+    return None if row is None else Asker(row[0], tuple(row[1]))
+
+
+def insert_job(
+    session: Session,
+    job: Job,
+    demand: NewDemand,
+    inputs: Sequence[dict[str, Any]],
+    *,
+    retries: int,
+    event: dict[str, Any],
+) -> None:
+    """Write the job (a plain value, not of the session), a task for each input, and its demand."""
+    session.execute(
+        _INSERT,
+        {
+            "id": job.id,
+            "account_id": job.account_id,
+            "name": job.name,
+            "kind": job.kind,
+            "spec": dump_json(job.spec),
+            "task_count": job.task_count,
+            "limit": job.limit_micros_per_hour,
+            "hold_micros": job.hold_micros,
+            "hold_id": job.hold_id,
+            "now": job.created_at,
+            "expires_at": job.expires_at,
+            "inputs": [dump_json(each) for each in inputs],
+            "retries": retries,
+            "demand_id": demand.id,
+            "cell_id": demand.cell_id,
+            "resources": dump_json(demand.resources),
+            "count": demand.count,
+            "duration_ms": demand.duration_ms,
+            "needs": dump_json(demand.needs),
+            "event": dump_json(event),
+        },
+    )
+
+
+class CellFit(NamedTuple):
+    """How the known nodes of one cell stand to a wish: ruled out by a constraint, or fitting."""
+
+    cell_id: str
+    latitude: float | None
+    longitude: float | None
+    broken: str  # the first constraint that they break; "": they fit
+    nodes: int
+    online: int
+    slots: int  # whole slots that those online hold when empty
+    slots_leased: int  # of this wish's size, by which their leases lessen that
+
+
+_FIT = text("""
+    WITH judged AS (
+        SELECT n.id, n.cell_id, n.state = 'online' AS online,
+            least(
+                coalesce((o.capacity->>'cpu_millis')::bigint, 0) / nullif(:cpu_millis, 0),
+                coalesce((o.capacity->>'memory_bytes')::bigint, 0) / nullif(:memory_bytes, 0),
+                coalesce((o.capacity->>'accelerator_millis')::bigint, 0)
+                    / nullif(:accelerator_millis, 0),
+                coalesce((o.capacity->>'bandwidth_kbps')::bigint, 0) / nullif(:bandwidth_kbps, 0)
+            ) AS slots,
+            CASE
+                WHEN :only_cell <> '' AND n.cell_id <> :only_cell
+                    OR NOT (n.runtimes ? :kind AND n.labels @> CAST(:labels AS jsonb))
+                    OR EXISTS (SELECT FROM jsonb_each_text(CAST(:not_labels AS jsonb)) l
+                        WHERE n.labels->>l.key = l.value)
+                    OR NOT (:any_arch OR n.arch = ANY(CAST(:arch AS text[])))
+                    OR NOT (:any_node OR n.id = ANY(CAST(:nodes AS text[])))
+                    THEN 'constraint'
+                WHEN NOT (o.accepts = '[]' OR o.accepts ? :tenant) OR o.refuses ? :tenant
+                    THEN 'not_admitted'
+                WHEN n.calibration_ops_per_s > 0 AND n.calibration_ops_per_s < :ops_per_s_min
+                    THEN 'speed'
+                WHEN n.calibration_ops_per_s > 0 AND n.calibration_ops_per_s < :ops_per_s_deadline
+                    THEN 'deadline'
+                ELSE ''
+            END AS broken
+        FROM nodes n JOIN offers o ON o.node_id = n.id AND o.state = 'open'
+        WHERE n.state <> 'revoked'
+    ), fitting AS (
+        SELECT id, cell_id, online, slots,
+            CASE WHEN broken IN ('', 'speed', 'deadline') AND slots < 1 THEN 'too_large'
+                ELSE broken END AS broken
+        FROM judged
+    )
+    SELECT f.cell_id, c.latitude, c.longitude, f.broken, count(*), count(*) FILTER (WHERE f.online),
+        coalesce(sum(f.slots) FILTER (WHERE f.online), 0)::bigint,
+        CASE f.broken WHEN '' THEN (
+            SELECT coalesce(sum(ceil(greatest(
+                l.cpu_millis / nullif(:cpu_millis, 0)::float8,
+                l.memory_bytes / nullif(:memory_bytes, 0)::float8,
+                0
+            ) * l.slots)), 0)::bigint
+            FROM leases l WHERE l.state = 'active' AND l.cell_id = f.cell_id
+        ) ELSE 0 END
+    FROM fitting f JOIN cells c ON c.id = f.cell_id
+    GROUP BY f.cell_id, c.latitude, c.longitude, f.broken
+    ORDER BY f.cell_id, f.broken
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a slot must be, in the terms of the nodes' columns."""
+
+    kind: str
+    tenant: str  # name of the account, as owners know it
+    resources: dict[str, int]
+    labels: dict[str, str]
+    not_labels: dict[str, str]
+    arch: tuple[str, ...]
+    nodes: tuple[str, ...]
+    only_cell: str  # "": any
+    ops_per_s_min: int
+    ops_per_s_deadline: int  # that the deadline asks for
+
+
+def read_fit(session: Session, wish: Wish) -> list[CellFit]:
+    """How all known nodes (not revoked, with an offer, online or not) stand to ``wish``, by cell.
+
+    The constraints are judged in the order of ``market.feasible.CONSTRAINTS``.
+    """
+    rows = session.execute(
+        _FIT,
+        {
+            "kind": wish.kind,
+            "tenant": wish.tenant,
+            "cpu_millis": wish.resources.get("cpu_millis", 0),
+            "memory_bytes": wish.resources.get("memory_bytes", 0),
+            "accelerator_millis": wish.resources.get("accelerator_millis", 0),
+            "bandwidth_kbps": wish.resources.get("bandwidth_kbps", 0),
+            "labels": dump_json(wish.labels),
+            "not_labels": dump_json(wish.not_labels),
+            "any_arch": not wish.arch,
+            "arch": list(wish.arch),
+            "any_node": not wish.nodes,
+            "nodes": list(wish.nodes),
+            "only_cell": wish.only_cell,
+            "ops_per_s_min": wish.ops_per_s_min,
+            "ops_per_s_deadline": wish.ops_per_s_deadline,
+        },
+    )
+    return [CellFit._make(row) for row in rows]
