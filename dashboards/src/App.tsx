@@ -16,7 +16,7 @@ import { OverviewPage } from "./pages/overview/OverviewPage";
 import { SignInPage } from "./pages/SignInPage";
 import { SubmitPage } from "./pages/submit/SubmitPage";
 import { matchPath, usePath } from "./router";
-import { SessionContext } from "./session";
+import { mayHaveSession, rememberVisit, SessionContext } from "./session";
 import { Shell } from "./Shell";
 import { Loading, ProblemNotice } from "./ui/Panel";
 
@@ -31,11 +31,15 @@ const SESSION_ENDED = "Your session has ended. Sign in to go on where you were."
 export function App() {
   const [visit, setVisit] = useState<Visit>({ is: "unknown" });
   const enter = useCallback((session: Session) => {
+    rememberVisit(true);
     setCsrfToken(session.csrf_token);
     setVisit({ is: "signed-in", account: session.account });
   }, []);
   const leave = useCallback(
-    (because: string | null) => setVisit({ is: "signed-out", because }),
+    (because: string | null) => {
+      rememberVisit(false);
+      setVisit({ is: "signed-out", because });
+    },
     [],
   );
   const ask = useCallback(async () => {
@@ -44,12 +48,14 @@ export function App() {
     } catch (error) {
       const problem = asProblem(error);
       const known = problem.status === 401 || problem.status === 404;
-      setVisit(known ? { is: "signed-out", because: null } : { is: "unreachable", problem });
+      if (known) leave(null);
+      else setVisit({ is: "unreachable", problem });
     }
-  }, [enter]);
+  }, [enter, leave]);
   useEffect(() => {
     onSignedOut(() => leave(SESSION_ENDED));
-    void ask();
+    if (mayHaveSession()) void ask();
+    else leave(null);
   }, [ask, leave]);
 
   if (visit.is === "unknown") return <Loading rows={1} label="Looking for your session" />;

@@ -19,3 +19,24 @@ export function useSession(): SessionFacts {
 export const maySubmit = ({ role }: Account) => role === "tenant" || role === "operator";
 export const maySteerNode = (account: Account, ownerId: string) =>
   account.role === "operator" || (account.role === "owner" && account.id === ownerId);
+
+// The cookie itself is out of reach of scripts. That there may be one is remembered, so that a
+// first visit does not begin with a refused request.
+const VISIT = "souk.visit";
+
+export function rememberVisit(signedIn: boolean): void {
+  try {
+    if (signedIn) localStorage.setItem(VISIT, "1");
+    else localStorage.removeItem(VISIT);
+  } catch {
+    // Without storage every visit asks the platform.
+  }
+}
+
+export function mayHaveSession(): boolean {
+  try {
+    return localStorage.getItem(VISIT) !== null;
+  } catch {
+    return true;
+  }
+}

@@ -54,6 +54,8 @@ export const registerModel = (name: string, digest: string, idempotencyKey: stri
 
 export const listNodes = (cursor: string | null) =>
   callJson<T.Page<T.Node>>(query("/v1/nodes", { cursor, limit: 200 }));
+export const listLeases = (node: string) =>
+  callJson<T.Page<T.Lease>>(query("/v1/leases", { node_id: node, state: "active", limit: 100 }));
 export const getNode = (node: string) => call(`/v1/nodes/${id(node)}`);
 export const patchNode = (node: string, etag: string | null, change: { draining: boolean }) =>
   callJson<T.Node>(`/v1/nodes/${id(node)}`, {

@@ -17,7 +17,7 @@ export function sseParser(): (chunk: string) => SseMessage[] {
     if (buffer.length > MESSAGE_CHARS_MAX) throw new Error("An event without an end");
     // A chunk may end between the two characters of one line end.
     const whole = buffer.endsWith("\r") ? buffer.slice(0, -1) : buffer;
-    const blocks = whole.split(/(?:\r\n|\n|\r)(?:\r\n|\n|\r)/);
+    const blocks = whole.replace(/\r\n?/g, "\n").split("\n\n");
     buffer = (blocks.pop() ?? "") + buffer.slice(whole.length);
     const messages: SseMessage[] = [];
     for (const block of blocks) {
@@ -32,7 +32,7 @@ export function sseParser(): (chunk: string) => SseMessage[] {
 function parseBlock(block: string, lastId: string): SseMessage {
   const message: SseMessage = { id: lastId, event: "message", data: "" };
   const data: string[] = [];
-  for (const line of block.split(/\r\n|\n|\r/)) {
+  for (const line of block.split("\n")) {
     const colon = line.indexOf(":");
     if (colon === 0) continue; // a comment: the heartbeat
     const field = colon < 0 ? line : line.slice(0, colon);

@@ -1,17 +1,17 @@
 /** One device: what it offers, what of it is leased, what it measured, and how to drain it. */
 
 import { useEffect, useState } from "react";
-import { getNode, patchNode } from "../api/endpoints";
+import { getNode, listLeases, patchNode } from "../api/endpoints";
 import { asProblem, type Problem } from "../api/problem";
 import type { Node } from "../api/types";
-import { amount, compact, formatBytes, formatShare, orderedResources, resourceFormat } from "../format/units";
+import { amount, compact, formatBytes, formatShare, orderedResources, resourceFormat, shortId } from "../format/units";
 import { useLoaded } from "../live/hooks";
 import { Link } from "../router";
 import { maySteerNode, useSession } from "../session";
 import { Fact } from "../ui/Fact";
-import { Age, Clock, Id } from "../ui/Figures";
-import { busyCores, CapacityBar, condition } from "../ui/NodeRow";
-import { Loading, Panel, ProblemNotice } from "../ui/Panel";
+import { Age, Clock, Credits, Id } from "../ui/Figures";
+import { busyCores, CapacityBar, condition, sellable } from "../ui/NodeRow";
+import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
 import { State } from "../ui/State";
 
 async function loadNode(id: string): Promise<{ node: Node; etag: string | null }> {
@@ -68,6 +68,7 @@ export function NodePage({ id }: { id: string }) {
         <CapacityPanel node={node} />
         <MeasuredPanel node={node} />
         <AboutPanel node={node} />
+        <LeasesPanel node={node} />
       </div>
     </div>
   );
@@ -85,7 +86,7 @@ function CapacityPanel({ node }: { node: Node }) {
             <Fact key={resource} label={label}>
               <CapacityBar resource={resource} leased={leased} total={total} />
               {amount(resource, leased)} <span className="unit">leased,</span>{" "}
-              {amount(resource, total - leased)} <span className="unit">free of</span>{" "}
+              {amount(resource, sellable(node, resource))} <span className="unit">free of</span>{" "}
               {amount(resource, total)} <span className="unit">{unit}</span>
             </Fact>
           );
@@ -123,6 +124,33 @@ function MeasuredPanel({ node }: { node: Node }) {
           </Fact>
         )}
       </dl>
+    </Panel>
+  );
+}
+
+function LeasesPanel({ node }: { node: Node }) {
+  const { data, problem } = useLoaded(`leases ${node.id}`, () => listLeases(node.id), {
+    wakes: (event) => event.kind.startsWith("lease."),
+    idleMs: 5_000,
+  });
+  const leases = data?.items ?? [];
+  return (
+    <Panel title="Leases now">
+      {problem && !data && <ProblemNotice problem={problem} />}
+      {data && leases.length === 0 && <Empty title="Nothing of it is leased" />}
+      {leases.length > 0 && (
+        <ul className="leases panel-text">
+          {leases.map((lease) => (
+            <li key={lease.id}>
+              <Link href={`/jobs/${lease.job_id}`}>{shortId(lease.job_id)}</Link>
+              <span>
+                {lease.slots} {lease.slots === 1 ? "slot" : "slots"}
+              </span>
+              <Credits micros={lease.rate_micros_per_hour} per="slot·h" />
+            </li>
+          ))}
+        </ul>
+      )}
     </Panel>
   );
 }

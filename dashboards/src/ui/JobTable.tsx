@@ -56,7 +56,7 @@ export function JobTable({ jobs }: { jobs: readonly Job[] }) {
             <th scope="col" className="num wide-only">
               Ran for
             </th>
-            <th scope="col" className="num">
+            <th scope="col" className="num mid-only">
               Submitted
             </th>
           </tr>
@@ -86,7 +86,7 @@ function JobRow({ job }: { job: Job }) {
       <td>
         <State state={job.state} title={job.end_detail ?? job.end_reason} />
         {job.end_reason && job.state !== "succeeded" && (
-          <span className="muted"> {job.end_reason}</span>
+          <span className="muted mid-only"> {job.end_reason.replaceAll("_", " ")}</span>
         )}
       </td>
       <td>
@@ -101,7 +101,7 @@ function JobRow({ job }: { job: Job }) {
       <td className="num wide-only">
         {ran === null ? <span className="muted">–</span> : formatDuration(ran)}
       </td>
-      <td className="num">
+      <td className="num mid-only">
         <Age at={job.created_at} />
       </td>
     </tr>

@@ -13,7 +13,7 @@ export const NODE_COLUMNS = [
   { label: "Node", className: "" },
   { label: "State", className: "" },
   { label: "CPU free", className: "col-capacity" },
-  { label: "Memory free", className: "col-capacity" },
+  { label: "Memory free", className: "col-capacity mid-only" },
   { label: "CPU busy", className: "num wide-only" },
   { label: "Condition", className: "wide-only" },
   { label: "Reliability", className: "num wide-only" },
@@ -36,15 +36,21 @@ export function CapacityBar({
   );
 }
 
+/** What of a node can be sold now: nothing while it takes no new work. */
+export function sellable(node: Node, resource: string): number {
+  if (node.state !== "online") return 0;
+  return node.free[resource] ?? (node.capacity[resource] ?? 0) - (node.leased[resource] ?? 0);
+}
+
 function Capacity({ node, resource }: { node: Node; resource: string }) {
   const total = node.capacity[resource] ?? 0;
   if (!total) return <span className="muted">none</span>;
   const leased = node.leased[resource] ?? 0;
   return (
-    <span className="capacity">
+    <span className={`capacity ${node.state === "online" ? "" : "capacity-closed"}`}>
       <CapacityBar resource={resource} leased={leased} total={total} />
       <span className="figure">
-        {amount(resource, total - leased)}{" "}
+        {amount(resource, sellable(node, resource))}{" "}
         <span className="unit">
           of {amount(resource, total)} {resourceFormat(resource).unit}
         </span>
@@ -85,7 +91,7 @@ export function NodeRow({ node }: { node: Node }) {
       <td>
         <Capacity node={node} resource="cpu_millis" />
       </td>
-      <td>
+      <td className="mid-only">
         <Capacity node={node} resource="memory_bytes" />
       </td>
       <td className="num wide-only">

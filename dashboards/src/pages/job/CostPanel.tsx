@@ -1,6 +1,8 @@
 /** What was set aside, what is owed, what went back. */
 
 import type { Job, Lease } from "../../api/types";
+import { shortId } from "../../format/units";
+import { useLive } from "../../live/hooks";
 import { Link } from "../../router";
 import { Fact } from "../../ui/Fact";
 import { Credits, Meter } from "../../ui/Figures";
@@ -12,6 +14,9 @@ export function CostPanel({ job, leases }: { job: Job; leases: readonly Lease[] 
   const ended = hasEnded(job);
   const settled = ended && job.cost_micros !== null;
   const cost = costSoFar(job);
+  const { overview } = useLive();
+  const nameOf = (nodeId: string) =>
+    overview?.nodes.find((node) => node.id === nodeId)?.name || shortId(nodeId);
   return (
     <Panel title="Cost" note={settled ? "settled" : ended ? "being settled" : "so far"}>
       <p className="cost">
@@ -46,7 +51,7 @@ export function CostPanel({ job, leases }: { job: Job; leases: readonly Lease[] 
                 <State state={lease.state} title={lease.state_reason} />
                 <span>
                   {lease.slots} {lease.slots === 1 ? "slot" : "slots"} on{" "}
-                  <Link href={`/nodes/${lease.node_id}`}>{lease.node_id.slice(-6)}</Link>
+                  <Link href={`/nodes/${lease.node_id}`}>{nameOf(lease.node_id)}</Link>
                 </span>
                 <Credits micros={lease.rate_micros_per_hour} per="slot·h" />
               </li>

@@ -45,7 +45,7 @@ export function JobPage({ id }: { id: string }) {
       <JobHead job={job.data} onChange={job.refresh} />
       {job.problem && <ProblemNotice problem={job.problem} retry={job.refresh} />}
       <JobEnd job={job.data} />
-      <div className="job-columns">
+      <div className={`job-columns ${job.data.started_at ? "" : "job-waits"}`}>
         <div className="job-main">
           <TimelinePanel job={job.data} />
           <AttemptsPanel job={job.data} loaded={attempts} />

@@ -3,7 +3,7 @@
 import type { Cell, Node } from "../../api/types";
 import { amount, orderedResources, resourceFormat } from "../../format/units";
 import { Link } from "../../router";
-import { CapacityBar, NodeRow, NODE_COLUMNS } from "../../ui/NodeRow";
+import { CapacityBar, NodeRow, NODE_COLUMNS, sellable } from "../../ui/NodeRow";
 import { Empty, Panel } from "../../ui/Panel";
 import { isUp, sumOf } from "./KeyFigures";
 
@@ -89,7 +89,7 @@ function CellRows({ group }: { group: ReturnType<typeof groupByCell>[number] }) 
                   {label}
                   <CapacityBar resource={resource} leased={leased} total={total} />
                   <span className="figure">
-                    {amount(resource, total - leased)}{" "}
+                    {amount(resource, group.nodes.reduce((sum, node) => sum + sellable(node, resource), 0))}{" "}
                     <span className="unit">
                       of {amount(resource, total)} {unit} free
                     </span>

@@ -16,7 +16,8 @@ export function PricesPanel({
   prices: readonly PriceRow[];
   series: PriceSeries;
 }) {
-  const cells = [...new Map(prices.map((row) => [row.cell_id, row.cell_name]))];
+  const traded = prices.filter((row) => row.price_micros > 0 || row.utilisation > 0);
+  const cells = [...new Map(traded.map((row) => [row.cell_id, row.cell_name]))];
   return (
     <Panel title="Prices" note={`last ${PRICE_WINDOW_MS / 60_000} minutes`}>
       {cells.length === 0 && (
@@ -25,7 +26,7 @@ export function PricesPanel({
         </Empty>
       )}
       {cells.map(([cellId, name]) => {
-        const rows = prices.filter((row) => row.cell_id === cellId);
+        const rows = traded.filter((row) => row.cell_id === cellId);
         const ordered = orderedResources(rows.map((row) => row.resource));
         return (
           <div key={cellId} className="prices-cell">

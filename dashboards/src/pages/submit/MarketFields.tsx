@@ -131,9 +131,9 @@ export function LimitFields(props: FieldsProps) {
   return (
     <Panel title="Limits">
       <div className="fields fields-small">
-        <TextField {...props} field="maxRunS" pointer="limits/max_run_s" label="One attempt runs at most" unit="s" />
-        <TextField {...props} field="maxTotalS" pointer="limits/max_total_s" label="The job ends within" unit="s" />
-        <TextField {...props} field="attempts" pointer="retry/attempts_max" label="Attempts of a task" unit="at most" />
+        <TextField {...props} field="maxRunS" pointer="limits/max_run_s" label="One attempt at most" unit="s" />
+        <TextField {...props} field="maxTotalS" pointer="limits/max_total_s" label="Job ends within" unit="s" />
+        <TextField {...props} field="attempts" pointer="retry/attempts_max" label="Attempts of a task" />
       </div>
     </Panel>
   );

@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { concerns } from "../src/pages/job/JobPage";
+import { spanOf } from "../src/pages/job/AttemptsPanel";
+import { stepsOf } from "../src/pages/job/TimelinePanel";
+import { costSoFar, hasEnded } from "../src/ui/JobTable";
+import { stepPath } from "../src/ui/Sparkline";
+import { makeAttempt, makeEvent, makeJob } from "./factories";
+
+const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)).toISOString();
+const ms = (seconds: number) => Date.parse(at(seconds));
+
+describe("stepsOf", () => {
+  test("a waiting job shows what has not happened yet", () => {
+    expect(stepsOf(makeJob({ created_at: at(0), matched_at: at(2) }))).toEqual([
+      { label: "submitted", at: at(0), tookMs: null },
+      { label: "matched", at: at(2), tookMs: 2_000 },
+      { label: "started", at: null, tookMs: null },
+      { label: "ended", at: null, tookMs: null },
+    ]);
+  });
+
+  test("a job that ended before it was matched skips those steps", () => {
+    const job = makeJob({ state: "cancelled", created_at: at(0), ended_at: at(5) });
+    expect(stepsOf(job).map((step) => [step.label, step.tookMs])).toEqual([
+      ["submitted", null],
+      ["cancelled", 5_000],
+    ]);
+  });
+});
+
+describe("spanOf", () => {
+  test("an attempt waits and then runs within the job's time", () => {
+    const attempt = makeAttempt({ assigned_at: at(2), started_at: at(4), ended_at: at(8) });
+    expect(spanOf(attempt, ms(0), ms(10))).toEqual({ waitFrom: 0.2, runFrom: 0.4, runTo: 0.8 });
+  });
+
+  test("one that still runs reaches to now, one that never started only waits", () => {
+    const running = makeAttempt({ assigned_at: at(2), started_at: at(4) });
+    expect(spanOf(running, ms(0), ms(10)).runTo).toBe(1);
+    const lost = makeAttempt({ assigned_at: at(2), ended_at: at(5) });
+    expect(spanOf(lost, ms(0), ms(10))).toEqual({ waitFrom: 0.2, runFrom: 0.5, runTo: 0.5 });
+  });
+});
+
+test("cost is what was settled, else what has accrued", () => {
+  expect(costSoFar(makeJob({ state: "running", accrued_micros: 7, cost_micros: null }))).toBe(7);
+  expect(costSoFar(makeJob({ state: "failed", accrued_micros: 7, cost_micros: 5 }))).toBe(5);
+  expect(hasEnded(makeJob({ state: "matched" }))).toBe(false);
+  expect(hasEnded(makeJob({ state: "expired" }))).toBe(true);
+});
+
+test("an event concerns a job as subject or by name", () => {
+  expect(concerns(makeEvent("job.running"), "job_1")).toBe(true);
+  const lease = makeEvent("lease.created", { subject_id: "lease_1", data: { job_id: "job_1" } });
+  expect(concerns(lease, "job_1")).toBe(true);
+  expect(concerns(makeEvent("job.running", { subject_id: "job_2" }), "job_1")).toBe(false);
+});
+
+describe("stepPath", () => {
+  test("holds each price until the next, up to now", () => {
+    const points = [
+      { at: 0, priceMicros: 10 },
+      { at: 50, priceMicros: 20 },
+    ];
+    expect(stepPath(points, 0, 100)).toBe("M0 33H100V3H200");
+  });
+
+  test("a flat price runs through the middle; an older one starts at the edge", () => {
+    expect(stepPath([{ at: -500, priceMicros: 10 }], 0, 100)).toBe("M0 18H200");
+    expect(stepPath([], 0, 100)).toBe("");
+  });
+});

@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import {
+  addPrices,
+  applyEvent,
+  PRICE_WINDOW_MS,
+  seriesKey,
+  type PriceSeries,
+} from "../src/live/overview";
+import { eventHref, eventSentence } from "../src/live/sentence";
+import { groupByCell } from "../src/pages/overview/CellsPanel";
+import { sumOf } from "../src/pages/overview/KeyFigures";
+import { priceChange } from "../src/pages/overview/PricesPanel";
+import { busyCores, condition, sellable } from "../src/ui/NodeRow";
+import { AT, makeEvent, makeJob, makeNode, makeOverview, makePrice } from "./factories";
+
+describe("applyEvent", () => {
+  const overview = makeOverview({
+    nodes: [makeNode()],
+    jobs: { by_state: { queued: 1, running: 3 }, recent: [makeJob()] },
+    prices: [makePrice(), makePrice({ resource: "memory_bytes", price_micros: 5 })],
+  });
+
+  test("a job's move changes the job and both counts", () => {
+    const after = applyEvent(overview, makeEvent("job.running"));
+    expect(after.jobs.recent[0]?.state).toBe("running");
+    expect(after.jobs.by_state).toEqual({ queued: 0, running: 4 });
+    expect(overview.jobs.by_state).toEqual({ queued: 1, running: 3 });
+  });
+
+  test.each([
+    ["the state it already has", makeEvent("job.submitted")],
+    ["a job that is not listed", makeEvent("job.failed", { subject_id: "job_2" })],
+    ["an unknown kind", makeEvent("job.polished")],
+    ["a kind without a change", makeEvent("job")],
+    ["a round without prices", makeEvent("round.cleared", { data: { cell_id: "cell_1" } })],
+  ])("%s changes nothing", (_what, event) => {
+    expect(applyEvent(overview, event)).toBe(overview);
+  });
+
+  test("a node's move is shown at once", () => {
+    const event = makeEvent("node.offline", { subject_id: "node_1" });
+    expect(applyEvent(overview, event).nodes[0]?.state).toBe("offline");
+  });
+
+  test("a round sets the prices of its own cell that it names", () => {
+    const event = makeEvent("round.cleared", {
+      at: "2026-01-02T03:04:09Z",
+      data: { cell_id: "cell_1", prices: { cpu_millis: 21_000 } },
+    });
+    const [cpu, memory] = applyEvent(overview, event).prices;
+    expect(cpu).toMatchObject({ price_micros: 21_000, at: "2026-01-02T03:04:09Z" });
+    expect(memory?.price_micros).toBe(5);
+  });
+});
+
+describe("addPrices", () => {
+  const now = Date.parse(AT);
+  const at = (ago: number) => new Date(now - ago).toISOString();
+  const key = seriesKey("cell_1", "cpu_millis");
+  const prices = (series: PriceSeries) => series.get(key)?.map((point) => point.priceMicros);
+
+  test("keeps points in order and each once, however they come", () => {
+    const rows = [3, 1, 2].map((n) => makePrice({ price_micros: n, at: at(10_000 - n * 1_000) }));
+    const once = addPrices(new Map(), rows, now);
+    expect(prices(addPrices(once, rows, now))).toEqual([1, 2, 3]);
+  });
+
+  test("forgets what left the window, but for the price that it opened with", () => {
+    const rows = [2, 1.5, 0.5].map((windows) =>
+      makePrice({ price_micros: windows * 10, at: at(windows * PRICE_WINDOW_MS) }),
+    );
+    expect(prices(addPrices(new Map(), rows, now))).toEqual([15, 5]);
+    expect(prices(addPrices(new Map(), rows.slice(0, 2), now))).toEqual([15]);
+  });
+});
+
+test("the change of a price is from the window's first point", () => {
+  const points = [
+    { at: 0, priceMicros: 100 },
+    { at: 1, priceMicros: 300 },
+  ];
+  expect(priceChange(points, 150)).toBe(0.5);
+  expect(priceChange([], 150)).toBeNull();
+});
+
+test("events read as sentences and lead to their subject", () => {
+  const round = makeEvent("round.cleared", { subject_id: "round_1", data: { slots: 1 } });
+  expect(eventSentence(round)).toBe("round cleared, 1 slot sold");
+  expect(eventHref(round)).toBeNull();
+  const failed = makeEvent("job.failed", { data: { end_reason: "task_failed" } });
+  expect(eventSentence(failed)).toBe("job failed (task_failed)");
+  expect(eventHref(failed)).toBe("/jobs/job_1");
+});
+
+describe("nodes", () => {
+  test("are grouped by cell, those of no listed cell last, empty cells left out", () => {
+    const cell = { level: "cell", parent_id: null, prices: {} };
+    const sums = { nodes: { online: 0, offline: 0, total: 0 }, capacity: { total: {}, leased: {}, free: {} } };
+    const cells = ["cell_1", "cell_2"].map((id) => ({ id, name: id, ...cell, ...sums }));
+    const groups = groupByCell(cells, [makeNode({ cell_id: "cell_9" }), makeNode()]);
+    expect(groups.map((group) => [group.name, group.nodes.length])).toEqual([
+      ["cell_1", 1],
+      ["No cell", 1],
+    ]);
+  });
+
+  test("sums leave out what a node does not offer", () => {
+    expect(sumOf([makeNode(), makeNode({ leased: {} })], "leased", "cpu_millis")).toBe(500);
+  });
+
+  test("only a node that takes work has something to sell", () => {
+    expect(sellable(makeNode(), "cpu_millis")).toBe(1_500);
+    expect(sellable(makeNode({ free: {} }), "cpu_millis")).toBe(1_500);
+    for (const state of ["offline", "draining", "revoked"] as const) {
+      expect(sellable(makeNode({ state }), "cpu_millis")).toBe(0);
+    }
+  });
+
+  test("busy cores and condition are told only where they were measured", () => {
+    expect(busyCores(makeNode())).toBeNull();
+    expect(busyCores(makeNode({ measured: { cpu_free_millis: 2_500 } }))).toBe(1.5);
+    expect(condition(makeNode())).toBe("");
+    const measured = { on_battery: true, battery_percent: 64, temperature_millicelsius: 51_600 };
+    expect(condition(makeNode({ measured }))).toBe("battery 64 % · 52 °C");
+  });
+});
