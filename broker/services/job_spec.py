@@ -4,7 +4,7 @@ The API parses JSON into this; ``to_document``/``from_document`` keep it in ``jo
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 JobKind = Literal["wasm", "onnx"]
@@ -102,7 +102,7 @@ class JobSpec:
 
 def to_document(spec: JobSpec) -> dict[str, Any]:
     """The spec without its tasks (each has a row of its own), ready for JSONB."""
-    document = asdict(spec)
+    document = asdict(replace(spec, tasks=()))  # asdict copies deeply, and tasks may be many
     del document["tasks"]
     return document
 

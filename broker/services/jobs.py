@@ -52,7 +52,7 @@ def submit(session: Session, *, account_id: str, spec: JobSpec, now: dt.datetime
     if not verdict.home:
         raise Unserviceable(verdict.ruled_out)
     job = _job(spec, job_id=job_id, account_id=account_id, now=now)
-    demand = _demand(spec, cell_id=verdict.home, now=now)
+    demand = _demand(spec, job, cell_id=verdict.home, now=now)
     submitting.insert_job(
         session,
         job,
@@ -159,8 +159,7 @@ def _job(spec: JobSpec, *, job_id: str, account_id: str, now: dt.datetime) -> Jo
     )
 
 
-def _demand(spec: JobSpec, *, cell_id: str, now: dt.datetime) -> NewDemand:
-    document = job_spec.to_document(spec)
+def _demand(spec: JobSpec, job: Job, *, cell_id: str, now: dt.datetime) -> NewDemand:
     return NewDemand(
         id=new_id("demand", now),
         cell_id=cell_id,
@@ -169,8 +168,8 @@ def _demand(spec: JobSpec, *, cell_id: str, now: dt.datetime) -> NewDemand:
         duration_ms=lease_window_ms(spec),
         needs={
             "kind": spec.kind,
-            "constraints": document["constraints"],
-            "qos": document["qos"],
+            "constraints": job.spec["constraints"],
+            "qos": job.spec["qos"],
         },
     )
 
