@@ -6,6 +6,7 @@ import { describeConnection } from "./live/status";
 import { Link, matchPath, usePath } from "./router";
 import { maySubmit, useSession } from "./session";
 import { ThemeToggle } from "./theme";
+import { Boundary } from "./ui/Boundary";
 
 export function Shell({ children }: { children: ReactNode }) {
   const path = usePath();
@@ -47,7 +48,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </div>
       </header>
       <main id="content" tabIndex={-1}>
-        {children}
+        <Boundary key={path}>{children}</Boundary>
       </main>
     </>
   );

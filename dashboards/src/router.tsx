@@ -21,7 +21,10 @@ export function navigate(to: string, options: { replace?: boolean } = {}): void 
   if (options.replace) window.history.replaceState(null, "", to);
   else window.history.pushState(null, "", to);
   announce();
-  if (!options.replace) window.scrollTo(0, 0);
+  if (options.replace) return;
+  // As after a page load: the keyboard and a screen reader begin at the new content's top.
+  window.scrollTo(0, 0);
+  document.getElementById("content")?.focus({ preventScroll: true });
 }
 
 export function usePath(): string {
