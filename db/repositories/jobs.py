@@ -81,13 +81,16 @@ def count_by_state(session: Session, *, account_id: str | None) -> dict[str, int
 
 
 def tasks(
-    session: Session, job_id: str, *, state: str = "", after_index: int = -1, limit: int
-) -> list[Task]:
-    """Tasks of a job in the order of their index, from beyond ``after_index`` on."""
-    statement = select(Task).where(Task.job_id == job_id, Task.index > after_index)
+    session: Session, job_id: str, *, state: str = "", after: Place | None = None, limit: int
+) -> Page[Task]:
+    """Tasks of a job in the order of their index, which is the ``id`` of a place among them."""
+    statement = select(Task).where(Task.job_id == job_id)
     if state:
         statement = statement.where(Task.state == state)
-    return list(session.scalars(statement.order_by(Task.index).limit(limit)))
+    if after is not None:
+        statement = statement.where(Task.index > int(after.id))
+    rows = session.scalars(statement.order_by(Task.index).limit(limit + 1)).all()
+    return cut(rows, limit=limit, place=lambda t: Place(at=t.created_at, id=str(t.index)))
 
 
 def task(session: Session, job_id: str, index: int) -> Task | None:
