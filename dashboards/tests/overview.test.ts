@@ -6,7 +6,7 @@ import {
   seriesKey,
   type PriceSeries,
 } from "../src/live/overview";
-import { eventHref, eventSentence } from "../src/live/sentence";
+import { eventHref, eventSentence, eventSubject } from "../src/live/sentence";
 import { groupByCell } from "../src/pages/overview/CellsPanel";
 import { sumOf } from "../src/pages/overview/KeyFigures";
 import { priceChange } from "../src/pages/overview/PricesPanel";
@@ -45,7 +45,7 @@ describe("applyEvent", () => {
   test("a round sets the prices of its own cell that it names", () => {
     const event = makeEvent("round.cleared", {
       at: "2026-01-02T03:04:09Z",
-      data: { cell_id: "cell_1", prices: { cpu_millis: 21_000 } },
+      data: { cell_id: "cell_1", prices: { cpu_millis: 20_999.7 } },
     });
     const [cpu, memory] = applyEvent(overview, event).prices;
     expect(cpu).toMatchObject({ price_micros: 21_000, at: "2026-01-02T03:04:09Z" });
@@ -87,6 +87,11 @@ test("events read as sentences and lead to their subject", () => {
   const round = makeEvent("round.cleared", { subject_id: "round_1", data: { slots: 1 } });
   expect(eventSentence(round)).toBe("round cleared, 1 slot sold");
   expect(eventHref(round)).toBeNull();
+  const overview = makeOverview({ jobs: { by_state: {}, recent: [makeJob({ name: "pears" })] } });
+  const lease = makeEvent("lease.released", { subject_id: "lease_1", data: { job_id: "job_1" } });
+  expect(eventHref(lease)).toBe("/jobs/job_1");
+  expect(eventSubject(lease, overview)).toBe("pears");
+  expect(eventSubject(round, null)).toBe("round_1");
   const failed = makeEvent("job.failed", { data: { end_reason: "task_failed" } });
   expect(eventSentence(failed)).toBe("job failed (task_failed)");
   expect(eventHref(failed)).toBe("/jobs/job_1");

@@ -76,5 +76,5 @@ export function formatEnergy(millijoules: number): string {
 /** Ids for narrow columns: type and the last six, which differ where UUIDv7 prefixes do not. */
 export function shortId(id: string): string {
   const split = id.indexOf("_");
-  return split < 0 ? id : `${id.slice(0, split + 1)}…${id.slice(-6)}`;
+  return split < 0 || id.length - split < 12 ? id : `${id.slice(0, split + 1)}…${id.slice(-6)}`;
 }

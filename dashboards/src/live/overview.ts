@@ -29,7 +29,7 @@ export function applyEvent(overview: Overview, event: SoukEvent): Overview {
   const [subject, change = ""] = event.kind.split(".", 2);
   if (subject === "job") return moveJob(overview, event, change);
   if (subject === "node") return moveNode(overview, event, change);
-  if (event.kind === "round.cleared") return movePrices(overview, event);
+  if (typeof event.data.prices === "object") return movePrices(overview, event);
   return overview;
 }
 
@@ -71,7 +71,9 @@ function movePrices(overview: Overview, event: SoukEvent): Overview {
     ...overview,
     prices: overview.prices.map((row) => {
       const price = row.cell_id === cellId ? micros[row.resource] : undefined;
-      return typeof price === "number" ? { ...row, price_micros: price, at: event.at } : row;
+      if (typeof price !== "number") return row;
+      // A round's prices have fractions of a micro; what is stored and charged has none.
+      return { ...row, price_micros: Math.round(price), at: event.at };
     }),
   };
 }

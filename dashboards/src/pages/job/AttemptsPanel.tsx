@@ -87,6 +87,8 @@ export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<A
 }
 
 function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to: number }) {
+  const used = (value: number | null, format: (value: number) => string) =>
+    value === null || attempt.ended_at === null ? <span className="muted">–</span> : format(value);
   const reason = attempt.reason && attempt.reason !== "ok" ? attempt.reason : null;
   return (
     <tr>
@@ -107,16 +109,12 @@ function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to:
       <td>
         <SpanBar span={spanOf(attempt, from, to)} state={attempt.state} />
       </td>
-      <td className="num">{optional(attempt.wall_ms, formatDuration)}</td>
-      <td className="num wide-only">{optional(attempt.cpu_ms, formatDuration)}</td>
-      <td className="num wide-only">{optional(attempt.memory_peak_bytes, formatBytes)}</td>
-      <td className="num wide-only">{optional(attempt.energy_millijoules, formatEnergy)}</td>
+      <td className="num">{used(attempt.wall_ms, formatDuration)}</td>
+      <td className="num wide-only">{used(attempt.cpu_ms, formatDuration)}</td>
+      <td className="num wide-only">{used(attempt.memory_peak_bytes, formatBytes)}</td>
+      <td className="num wide-only">{used(attempt.energy_millijoules, formatEnergy)}</td>
     </tr>
   );
-}
-
-function optional(value: number | null, format: (value: number) => string) {
-  return value === null ? <span className="muted">–</span> : format(value);
 }
 
 function SpanBar({ span, state }: { span: Span; state: string }) {

@@ -1,8 +1,8 @@
 /** What just happened, newest first. */
 
 import type { SoukEvent } from "../../api/types";
-import { shortId } from "../../format/units";
-import { eventHref, eventSentence } from "../../live/sentence";
+import { useLive } from "../../live/hooks";
+import { eventHref, eventSentence, eventSubject } from "../../live/sentence";
 import { Link } from "../../router";
 import { Clock } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
@@ -10,13 +10,15 @@ import { Empty, Panel } from "../../ui/Panel";
 const SHOWN_MAX = 14;
 
 export function EventsPanel({ feed }: { feed: readonly SoukEvent[] }) {
+  // Each round moves prices; the panel of prices shows them better.
+  const told = feed.filter((event) => event.kind !== "price.moved");
   return (
     <Panel title="Events" note="since this page was opened">
-      {feed.length === 0 ? (
+      {told.length === 0 ? (
         <Empty title="Nothing has happened yet" />
       ) : (
         <ol className="events">
-          {feed.slice(0, SHOWN_MAX).map((event) => (
+          {told.slice(0, SHOWN_MAX).map((event) => (
             <li key={event.id}>
               <Clock at={event.at} />
               <span>{eventSentence(event)}</span>
@@ -30,9 +32,9 @@ export function EventsPanel({ feed }: { feed: readonly SoukEvent[] }) {
 }
 
 function Subject({ event }: { event: SoukEvent }) {
+  const { overview } = useLive();
   const href = eventHref(event);
-  const name = typeof event.data.name === "string" && event.data.name;
-  const label = name || shortId(event.subject_id);
+  const label = eventSubject(event, overview);
   if (!href) return <span className="muted">{label}</span>;
   return <Link href={href}>{label}</Link>;
 }
