@@ -71,7 +71,7 @@ _ROUNDS: tuple[Column[Any], ...] = (
 
 def cost_of(job: Job) -> int | None:
     """What the job has cost, or will have so far."""
-    return job.cost_micros if job.cost_micros is not None else job.accrued_micros
+    return job.cost_micros if job.ended else job.accrued_micros
 
 
 def job_details(job: Job) -> "RenderableType":
