@@ -6,7 +6,6 @@ hand beside a running platform finds the same database without being told.
 """
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +13,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-RUN_SETTINGS = Path("run") / "settings.json"
-
-
-def default_home() -> Path:
-    """``$SOUK_HOME``, else ``souk`` in the XDG data directory of this user."""
-    if chosen := os.environ.get("SOUK_HOME"):
-        return Path(chosen).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "souk"
+from broker.home import RUN_SETTINGS, default_home
 
 
 class _RunSettings(PydanticBaseSettingsSource):
@@ -36,6 +27,8 @@ class _RunSettings(PydanticBaseSettingsSource):
         try:
             recorded = json.loads((home / RUN_SETTINGS).read_text())
         except (OSError, ValueError):
+            return {}
+        if not isinstance(recorded, dict):
             return {}
         known = self.settings_cls.model_fields
         return {name: value for name, value in recorded.items() if name in known}

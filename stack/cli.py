@@ -73,7 +73,7 @@ def status(
     ] = "table",
 ) -> None:
     """Show what runs; ends with 3 if nothing does."""
-    from broker.settings import default_home
+    from broker.home import default_home
     from stack import view
     from stack.home import Home
 
@@ -92,7 +92,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many to show.")] = 100,
 ) -> None:
     """Show the logs of all processes as one, in the order of time."""
-    from broker.settings import default_home
+    from broker.home import default_home
     from stack import logs as reading
     from stack.home import Home
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from broker.settings import RUN_SETTINGS
+from broker.home import RUN_SETTINGS
 from stack.processes import ProcessId
 
 

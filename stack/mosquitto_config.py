@@ -2,12 +2,15 @@
 
 On the devices' listener the client id *is* the certificate's CN, so nobody can take over another's
 session. The platform has several processes under one CN, so it has a listener of its own that
-trusts only the platform CA.
+trusts only the platform CA. ``python -m stack.mosquitto_config`` writes the container's files into
+``stack/mosquitto``.
 """
 
+import argparse
 from pathlib import Path
 
 from broker.services.pki_files import PkiPaths
+from stack.mqtt_acl import mosquitto_nodes_acl, mosquitto_platform_acl
 
 MESSAGE_BYTES_MAX = 1 << 20
 QUEUED_MESSAGES_MAX = 100_000  # the default of 1,000 drops most of a burst at QoS 1
@@ -64,3 +67,39 @@ use_identity_as_username true
 allow_anonymous false
 acl_file {acl}
 """
+
+
+IN_CONTAINER = Path("/mosquitto/config")
+CONTAINER_TLS = Path("/mosquitto/tls")
+CONTAINER_PORT, CONTAINER_PLATFORM_PORT = 8883, 8884
+
+
+def container_files() -> dict[str, str]:
+    """The files of ``stack/mosquitto`` by name."""
+    everywhere = "0.0.0.0"  # noqa: S104 within the container; the ports are published by compose
+    return {
+        "mosquitto.conf": render(
+            pki=PkiPaths.within(CONTAINER_TLS),
+            data=Path("/mosquitto/data"),
+            host=everywhere,
+            port=CONTAINER_PORT,
+            platform_host=everywhere,
+            platform_port=CONTAINER_PLATFORM_PORT,
+            nodes_acl=IN_CONTAINER / "nodes.acl",
+            platform_acl=IN_CONTAINER / "platform.acl",
+        ),
+        "nodes.acl": mosquitto_nodes_acl(),
+        "platform.acl": mosquitto_platform_acl(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the container's mosquitto files.")
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent / "mosquitto")
+    directory = parser.parse_args().to
+    for name, text in container_files().items():
+        (directory / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

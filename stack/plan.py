@@ -76,8 +76,8 @@ def make_plan(settings: Settings) -> Plan:
     """
     home = Home(settings.home)
     home.make()
-    pki = ensure_pki(settings.pki, now=datetime.now(UTC), names=_names(settings))
-    _ensure_secret(settings.secret_path)
+    pki = ensure_pki(settings.pki, now=datetime.now(UTC), names=public_names(settings))
+    ensure_secret(settings.secret_path)
     ports = Ports(settings=settings, remembered=home.read_ports())
     database = None if settings.database_url else _postgres(home, ports)
     server = None if settings.mqtt_url else _mqtt(settings, home, pki, ports)
@@ -229,11 +229,12 @@ def _local(settings: Settings) -> str:
     return settings.model_copy(update={"api_public_url": ""}).api_url
 
 
-def _names(settings: Settings) -> list[str]:
+def public_names(settings: Settings) -> list[str]:
+    """Further names of the servers, from the setting."""
     return [name.strip() for name in settings.public_names.split(",") if name.strip()]
 
 
-def _ensure_secret(path: Path) -> None:
+def ensure_secret(path: Path) -> None:
     """Make the key of cookies and cursors; it is written whole or not at all."""
     if path.exists():
         return

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from broker.settings import Settings, default_home, get_settings
+from broker.home import default_home
+from broker.settings import Settings, get_settings
 from stack.home import Home, State
 from stack.mqtt_server import MqttFailed
 from stack.plan import CHECKOUT, PortTaken, make_plan, python

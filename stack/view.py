@@ -5,10 +5,12 @@ import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from broker.settings import Settings
 from stack.home import ProcessState, State
+
+if TYPE_CHECKING:
+    from broker.settings import Settings
 
 
 def say(name: str, text: str) -> None:
@@ -16,7 +18,7 @@ def say(name: str, text: str) -> None:
     print(f"  {name:<10} {text}", flush=True)
 
 
-def announce(settings: Settings) -> None:
+def announce(settings: "Settings") -> None:
     """What a person needs to know once the platform is up."""
     lines = (
         ("dashboard", settings.api_url),
