@@ -24,15 +24,16 @@ export function concerns(event: SoukEvent, jobId: string): boolean {
 
 export function JobPage({ id }: { id: string }) {
   const wakes = (event: SoukEvent) => concerns(event, id);
-  const [ended, setEnded] = useState(false);
-  const idleMs = ended ? 0 : 2_000;
+  const [still, setStill] = useState(false);
+  const idleMs = still ? 0 : 2_000;
   const job = useLoaded(`job ${id}`, () => getJob(id), { wakes, idleMs });
   const attempts = useLoaded(`attempts ${id}`, () => getAttempts(id), { wakes, idleMs });
   const explanation = useLoaded(`explain ${id}`, () => getExplanation(id), { wakes, idleMs });
   useEffect(() => {
-    if (job.data) setEnded(hasEnded(job.data) && job.data.cost_micros !== null);
+    // Nothing more will come of a job that has ended, nor of one that is not there.
+    setStill(job.data ? hasEnded(job.data) : job.problem?.status === 404);
     document.title = `${job.data?.name || "Job"} · souk`;
-  }, [job.data]);
+  }, [job.data, job.problem]);
   if (!job.data) {
     return job.problem ? (
       <ProblemNotice problem={job.problem} retry={job.refresh} />
