@@ -81,7 +81,11 @@ class Journal:
         return int(boot)
 
     def restore(self) -> Restored:
-        """What earlier starts left: unacknowledged messages, attempts that had not ended."""
+        """What earlier starts left: unacknowledged results, attempts that had not ended.
+
+        Messages without an end in them are dropped: what they say runs has ended with that start.
+        """
+        self._db.execute("DELETE FROM outbox WHERE is_result = 0")
         pending = self._db.execute("SELECT boot, seq FROM outbox ORDER BY boot, seq").fetchall()
         live = self._db.execute("SELECT attempt, fence FROM attempts WHERE report IS NULL")
         return Restored(

@@ -5,7 +5,7 @@ order. Nothing here waits, reads a clock or touches the world but through the ``
 ``History`` ports. ``next_wake`` says when ``tick`` has something to do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from random import Random
 
@@ -135,9 +135,8 @@ class AgentCore:
         effects = self._stop_overdue(now)
         if self.connected_now:
             effects += self._beat(now)
-            if self._control_online and (keys := self._unacknowledged.take(now)):
-                self.counters.add("resent_messages", len(keys))
-                effects.append(Resend(keys=keys))
+            if self._control_online:
+                effects += self._resend(now)
         return self._finish(effects, now)
 
     def owner_changed(self, now: int) -> list[Effect]:
@@ -162,8 +161,8 @@ class AgentCore:
             effects.append(self._send(Death(clean=True), now, retain=True))
         return effects
 
-    def dropped(self, keys: list[MessageKey]) -> None:
-        """The journal gave these messages up: do not ask for them again."""
+    def dropped(self, keys: Iterable[MessageKey]) -> None:
+        """These messages are given up: they are not sent again."""
         for key in keys:
             self._unacknowledged.remove(key)
 
@@ -347,6 +346,16 @@ class AgentCore:
             effects.append(self._state(now))
         return effects
 
+    def _resend(self, now: int) -> list[Effect]:
+        effects: list[Effect] = []
+        if outdated := self._unacknowledged.outdated(now, self.leases.live):
+            self.dropped(outdated)
+            effects.append(Forget(keys=outdated))
+        if keys := self._unacknowledged.take(now):
+            self.counters.add("resent_messages", len(keys))
+            effects.append(Resend(keys=keys))
+        return effects
+
     def _cpu_reserved_share(self, now: int) -> float:
         total = self._device.terms(now).cpu_millis
         return self.leases.reserved().cpu_millis / total if total else 0.0
@@ -389,7 +398,7 @@ class AgentCore:
         """Append the reports that are due, so that they travel with what caused them."""
         for reports in self._gathering.take(now, force=force):
             envelope = self._envelope(reports, now)
-            self._unacknowledged.add(MessageKey(envelope.boot, envelope.seq), now)
+            self._unacknowledged.add(MessageKey(envelope.boot, envelope.seq), now, reports)
             effects.append(Deliver(envelope=envelope, reports=reports))
         return effects
 

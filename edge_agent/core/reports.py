@@ -5,12 +5,14 @@ place in the message, so an earlier one of the same attempt gives way. ``accepte
 wait a little for that; an end is sent as soon as the last message is one window old.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from edge_agent.core.model import MessageKey
 from edge_agent.wire import AttemptReport, AttemptReports
 from edge_agent.wire.messages import REPORTS_PER_MESSAGE_MAX
 
+STATUSES = ("accepted", "running")
 COALESCE_MS = 4
 STATUS_HOLD_MS = 10
 MESSAGE_BYTES_MAX = 1 << 20  # of results in one message, far below the protocol's bound
@@ -32,7 +34,7 @@ class Gathering:
         """Put ``report`` in line, in place of an earlier one of its attempt."""
         self.waiting.pop(report.attempt, None)
         self.waiting[report.attempt] = report
-        is_status = report.state in ("accepted", "running")
+        is_status = report.state in STATUSES
         due = now + STATUS_HOLD_MS if is_status else max(now, self.flushed_at + COALESCE_MS)
         self.due = due if self.due is None else min(self.due, due)
 
@@ -71,11 +73,14 @@ class Unacknowledged:
 
     due: dict[MessageKey, int] = field(default_factory=dict)
     tries: dict[MessageKey, int] = field(default_factory=dict)
+    statuses: dict[MessageKey, tuple[str, ...]] = field(default_factory=dict)  # without an end
     next_at: int | None = None  # no message is due before this
 
-    def add(self, key: MessageKey, now: int) -> None:
-        """A message has been sent for the first time."""
+    def add(self, key: MessageKey, now: int, reports: AttemptReports | None = None) -> None:
+        """A message has been sent for the first time, or was left by an earlier start."""
         self._schedule(key, now + RESEND_FIRST_MS)
+        if reports is not None and all(r.state in STATUSES for r in reports.reports):
+            self.statuses[key] = tuple(r.attempt for r in reports.reports)
 
     def all_due(self, at: int) -> None:
         """The connection or the control plane is new: send everything again from ``at`` on."""
@@ -86,10 +91,21 @@ class Unacknowledged:
     def remove(self, key: MessageKey) -> bool:
         """Take a confirmed message out; False when it was not waited for."""
         self.tries.pop(key, None)
+        self.statuses.pop(key, None)
         known = self.due.pop(key, None) is not None
         if not self.due:
             self.next_at = None
         return known
+
+    def outdated(self, now: int, live: Container[str]) -> list[MessageKey]:
+        """Messages due that say of ended attempts that they run: not worth sending again."""
+        if self.next_at is None or now < self.next_at:
+            return []
+        return [
+            key
+            for key, attempts in self.statuses.items()
+            if self.due[key] <= now and not any(attempt in live for attempt in attempts)
+        ]
 
     def take(self, now: int) -> list[MessageKey]:
         """The messages to send again at ``now``, oldest first, a bounded number at a time."""

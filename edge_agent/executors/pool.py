@@ -62,6 +62,7 @@ class Pool:
         self._loop, self._place = loop, place
         self._idle_s, self._clock = idle_s, clock
         self._children: list[_Child] = []
+        self._leaving: list[ChildProcess] = []  # killed, their exit is not seen yet
 
     def run(self, job: Job, given: bytes, listener: Listener) -> None:
         """Run ``job`` in a child that is free, preferably one that has its module warm."""
@@ -107,9 +108,12 @@ class Pool:
         return min(times, default=None)
 
     def close(self) -> None:
-        """Kill every child."""
-        for child in list(self._children):
-            self._kill(child)
+        """Kill every child and wait until all are gone; what still runs is reported as ended."""
+        for child in list(self._leaving):
+            child.close_and_wait()
+        for held in list(self._children):
+            assert held.process is not None
+            held.process.close_and_wait()
 
     @property
     def pids(self) -> list[int]:
@@ -136,6 +140,8 @@ class Pool:
     def _kill(self, child: _Child) -> None:
         if child.busy is None:
             self._children.remove(child)  # its exit has nobody to tell
+            assert child.process is not None
+            self._leaving.append(child.process)
         else:
             child.busy.deadline = float("inf")  # it is going; its exit reports
         assert child.process is not None
@@ -172,6 +178,8 @@ class Pool:
     def _on_exit(self, child: _Child, end: Exit) -> None:
         if child in self._children:
             self._children.remove(child)
+        if child.process in self._leaving:
+            self._leaving.remove(child.process)
         busy, child.busy = child.busy, None
         if busy is None:
             return

@@ -83,6 +83,11 @@ class ChildProcess:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
+    def close_and_wait(self) -> None:
+        """End it and wait until it is gone; its exit is reported before this returns."""
+        self.close()
+        self._reap()
+
     def _on_event(self) -> None:
         if self._outgoing:
             self._write()
@@ -116,6 +121,8 @@ class ChildProcess:
             self._loop.watch(self._sock, self._on_event, writing=self._writing)
 
     def _reap(self) -> None:
+        if self._process.returncode is not None:
+            return
         self._loop.unwatch(self._sock)
         self._sock.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -138,12 +145,15 @@ def _spawn(kind: Kind, place: Workplace, sock: socket.socket) -> "subprocess.Pop
     environment = {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "HOME": str(place.scratch),
+        "HOME": "/nonexistent",
         "PYTHONPATH": _ROOT,
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
+    # An empty folder of its own: a model may name files beside itself, and finds none.
+    void = place.scratch / "void"
+    void.mkdir(mode=0o700, exist_ok=True)
     log = place.scratch / "children.log"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     handle = os.open(log, flags, 0o600)
@@ -153,7 +163,7 @@ def _spawn(kind: Kind, place: Workplace, sock: socket.socket) -> "subprocess.Pop
         return subprocess.Popen(
             [sys.executable, "-s", "-m", "edge_agent.executors.child", *arguments],
             env=environment,
-            cwd=place.scratch,
+            cwd=void,
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,

@@ -78,7 +78,7 @@ def test_generate_differs_each_time() -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", "-----BEGIN PRIVATE KEY-----\n?\n"])
 def test_load_private_key_refuses_garbage(text: str) -> None:
-    with pytest.raises(ValueError, match="PRIVATE KEY|P-256"):
+    with pytest.raises(ValueError, match=r"PRIVATE KEY|P-256"):
         csr.load_private_key(text)
 
 
