@@ -28,6 +28,7 @@ from db.tables import (
     Node,
     Offer,
     Role,
+    RoundRow,
     Task,
     TransferKind,
 )
@@ -253,3 +254,28 @@ def make_attempt(session: Session, *, task: Task, lease: Lease, **fields: Any) -
     session.add(attempt)
     session.flush()
     return attempt
+
+
+def make_round(session: Session, *, cell: Cell, **fields: Any) -> RoundRow:
+    """A round in which nobody bid."""
+    values: dict[str, Any] = {
+        "id": new_id("round", NOW),
+        "cell_id": cell.id,
+        "policy_id": "policy_default",
+        "mechanism": "greedy",
+        "seed": 1,
+        "bid_count": 0,
+        "ask_count": 0,
+        "slots_asked": 0,
+        "slots_matched": 0,
+        "slots_applied": 0,
+        "slots_refused": 0,
+        "welfare": 0.0,
+        "bound": 0.0,
+        "timings_ms": {},
+        "created_at": NOW,
+    }
+    row = RoundRow(**values | fields)
+    session.add(row)
+    session.flush()
+    return row
