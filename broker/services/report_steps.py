@@ -1,0 +1,195 @@
+"""What one report means for its attempt and task: pure, row and report in, moves out."""
+
+import base64
+import binascii
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from db.control.reports import AttemptMove, AttemptRow, TaskMove
+from edge_agent.wire import AttemptReport, Usage
+from market.lifecycle import (
+    ATTEMPT,
+    ATTEMPT_ENDS,
+    TENANT_CAUSES,
+    AttemptState,
+    EndReason,
+    TaskState,
+)
+from market.settlement import chargeable_ms
+
+DETAIL_CHARS_MAX = 500
+LOG_TAIL_CHARS_MAX = 4_096
+# Ends that speak against the node and not against the work.
+NODE_CAUSES = frozenset(
+    {
+        EndReason.REJECTED,
+        EndReason.RUNTIME_MISSING,
+        EndReason.ARTIFACT,
+        EndReason.AGENT_LOST,
+        EndReason.AGENT_RESTARTED,
+        EndReason.INTERNAL,
+    }
+)
+_ORDER = (AttemptState.ASSIGNED, AttemptState.UNKNOWN, AttemptState.ACCEPTED, AttemptState.RUNNING)
+
+Verdict = Literal["news", "known", "stale"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Everything that the reports of one batch say of one attempt."""
+
+    node_id: str
+    last: AttemptReport
+    accepted: bool = False
+    started: bool = False
+    log_tail: str = ""
+
+    def then(self, report: AttemptReport) -> "History":
+        """This history with a later report; nothing follows an end."""
+        if AttemptState(self.last.state) in ATTEMPT_ENDS:
+            return self
+        return History(
+            node_id=self.node_id,
+            last=report,
+            accepted=self.accepted or report.state == "accepted",
+            started=self.started or report.state == "running",
+            log_tail=report.log_tail or self.log_tail,
+        )
+
+    @classmethod
+    def of(cls, node_id: str, report: AttemptReport) -> "History":
+        """The history that begins with ``report``."""
+        return cls(
+            node_id=node_id,
+            last=report,
+            accepted=report.state == "accepted",
+            started=report.state == "running",
+            log_tail=report.log_tail,
+        )
+
+
+def judge(row: AttemptRow | None, history: History) -> Verdict:
+    """Whether a report moves its attempt, repeats what is on record, or comes too late.
+
+    Stale is whoever does not hold the attempt's current fence, and whoever still works on an
+    attempt that has ended.
+    """
+    report = history.last
+    if row is None or row.node_id != history.node_id or row.fence != report.fence:
+        return "stale"
+    before, after = AttemptState(row.state), AttemptState(report.state)
+    if before in ATTEMPT_ENDS:
+        return "known" if before is after else "stale"
+    if after in ATTEMPT_ENDS:
+        return "news"
+    return "news" if _ORDER.index(after) > _ORDER.index(before) else "known"
+
+
+def attempt_step(
+    row: AttemptRow, history: History, *, reason: EndReason, now: datetime
+) -> AttemptMove:
+    """The attempt after ``history``; ``reason`` is the checked reason of its end."""
+    report = history.last
+    state = AttemptState(report.state)
+    usage = report.usage or Usage()
+    ran = history.started or state is AttemptState.SUCCEEDED or usage.wall_ms > 0
+    assert state in ATTEMPT[AttemptState(row.state)], "judge lets only legal moves through"
+    ended = state in ATTEMPT_ENDS
+    move = AttemptMove(
+        id=row.id,
+        state=state,
+        log_tail=history.log_tail[-LOG_TAIL_CHARS_MAX:],
+        accepted_at=now,
+        started_at=now if ran else None,
+    )
+    if not ended:
+        return move
+    elapsed_ms = int((now - row.assigned_at).total_seconds() * 1000)
+    return replace(
+        move,
+        reason=reason,
+        detail=report.detail[:DETAIL_CHARS_MAX],
+        exit_code=_int32(report.exit_code),
+        ended_at=now,
+        wall_ms=usage.wall_ms,
+        cpu_ms=usage.cpu_ms,
+        memory_peak_bytes=usage.memory_peak_bytes,
+        bytes_in=usage.bytes_in,
+        bytes_out=usage.bytes_out,
+        energy_millijoules=usage.energy_millijoules,
+        chargeable_ms=chargeable_ms(
+            state=state,
+            reason=reason,
+            wall_ms=usage.wall_ms,
+            elapsed_ms=elapsed_ms,
+            max_run_ms=row.max_run_ms,
+        ),
+    )
+
+
+def end_reason(report: AttemptReport) -> EndReason:
+    """The report's reason; one that we do not know is an internal failure of the node."""
+    if report.state == "succeeded":
+        return EndReason.OK
+    try:
+        reason = EndReason(report.reason)
+    except ValueError:
+        return EndReason.INTERNAL
+    return EndReason.INTERNAL if reason is EndReason.OK else reason
+
+
+def task_step(
+    row: AttemptRow, report: AttemptReport, *, reason: EndReason, now: datetime
+) -> TaskMove:
+    """The task after its attempt ended: done, failed for good, or waiting for another try."""
+    if report.state == "succeeded":
+        return TaskMove(
+            id=row.task_id,
+            state=TaskState.SUCCEEDED,
+            retries_left=row.retries_left,
+            result_digest=report.result_digest or None,
+            result_bytes=report.result_bytes,
+            exit_code=_int32(report.exit_code),
+            end_reason=EndReason.OK,
+            ended_at=now,
+        )
+    if reason in TENANT_CAUSES or row.retries_left <= 0:
+        return TaskMove(
+            id=row.task_id,
+            state=TaskState.FAILED,
+            retries_left=row.retries_left,
+            exit_code=_int32(report.exit_code),
+            end_reason=reason,
+            end_detail=report.detail[:DETAIL_CHARS_MAX],
+            ended_at=now,
+        )
+    return TaskMove(id=row.task_id, state=TaskState.QUEUED, retries_left=row.retries_left - 1)
+
+
+def inline_result(report: AttemptReport) -> bytes | None:
+    """The bytes that travel in the report; None if there are none. Raises ``ValueError``."""
+    if not report.result_base64:
+        return None
+    try:
+        return base64.b64decode(report.result_base64, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the result is not base64: {error}") from None
+
+
+def refused_result(report: AttemptReport, why: str) -> AttemptReport:
+    """The report of a success whose result cannot be used: a failure of the node."""
+    return replace(
+        report,
+        state="failed",
+        reason=str(EndReason.ARTIFACT),
+        detail=why,
+        result_digest="",
+        result_base64="",
+        result_bytes=0,
+    )
+
+
+def _int32(value: int | None) -> int | None:
+    return None if value is None else max(-(2**31), min(value, 2**31 - 1))
