@@ -1,9 +1,14 @@
-"""Databases on a server that runs: create, clone, drop, by URL."""
+"""Databases on a server that runs: create, clone, drop, by URL.
 
+``python -m stack.databases`` waits until the settings' database takes connections.
+"""
+
+import sys
 import time
 from urllib.parse import urlsplit, urlunsplit
 
 MAINTENANCE = "postgres"
+WAIT_S = 30.0
 
 
 def name_of(url: str) -> str:
@@ -67,3 +72,20 @@ def wait_for_database(url: str, *, timeout_s: float) -> None:
             time.sleep(0.2)
         else:
             return
+
+
+def main() -> int:
+    import psycopg
+
+    from broker.settings import get_settings
+
+    try:
+        wait_for_database(get_settings().database_url, timeout_s=WAIT_S)
+    except psycopg.OperationalError as error:
+        print(f"DATABASE_URL does not answer: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

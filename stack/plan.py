@@ -1,7 +1,7 @@
 """From settings to what is run: ports, environment, and the stages of a start.
 
-postgres → migrate, bootstrap → mqtt → api, ingest, dispatch, worker, beat. A server whose URL the
-settings give is not started, only awaited.
+postgres and mqtt → migrate → bootstrap → api, ingest, dispatch, worker, beat. A server whose URL
+the settings give is not started, only awaited.
 """
 
 import os
@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from broker.services.pki_files import PkiPaths, ensure_pki
 from broker.settings import Settings
-from stack.databases import ensure_database, wait_for_database
+from stack.databases import ensure_database
 from stack.home import Home
 from stack.mqtt_server import MqttServer, choose_kind
 from stack.postgres import DATABASE, PostgresServer
@@ -24,7 +25,6 @@ from stack.processes import free_port, port_is_free
 from stack.specs import Spec, Stage, Step, ready_by_file, ready_by_http
 
 CHECKOUT = Path(__file__).parent.parent
-FOREIGN_DATABASE_TIMEOUT_S = 60.0
 
 
 class PortTaken(Exception):
@@ -143,31 +143,40 @@ def _stages(
     settings: Settings, home: Home, database: PostgresServer | None, server: MqttServer | None
 ) -> list[Stage]:
     return [
-        _database_stage(settings, database),
-        *([Stage(specs=(_mqtt_spec(server),))] if server else []),
+        _server_stage(settings, database, server),
         Stage(specs=tuple(_process_specs(settings, home))),
     ]
 
 
-def _database_stage(settings: Settings, server: PostgresServer | None) -> Stage:
-    steps = (
-        Step(name="migrate", argv=python("-m", "db.migrate")),
-        Step(name="bootstrap", argv=python("-m", "broker.services.bootstrap")),
+def _server_stage(
+    settings: Settings, database: PostgresServer | None, server: MqttServer | None
+) -> Stage:
+    ready = (
+        partial(_make_database, database)
+        if database
+        else Step(name="database", argv=python("-m", "stack.databases"))
     )
-    if server is None:
-        url = settings.database_url
-        return Stage(
-            steps=(lambda: wait_for_database(url, timeout_s=FOREIGN_DATABASE_TIMEOUT_S), *steps)
-        )
-    spec = Spec(
+    return Stage(
+        specs=(
+            *([_postgres_spec(database)] if database else []),
+            *([_mqtt_spec(server)] if server else []),
+        ),
+        steps=(
+            ready,
+            Step(name="migrate", argv=python("-m", "db.migrate")),
+            Step(name="bootstrap", argv=python("-m", "broker.services.bootstrap")),
+        ),
+    )
+
+
+def _postgres_spec(server: PostgresServer) -> Spec:
+    return Spec(
         name="postgres",
         prepare=server.prepare,
         ready=server.is_ready,
         stop_signal=signal.SIGINT,
         stop_grace_s=30.0,
     )
-    own = server
-    return Stage(specs=(spec,), steps=(lambda: _make_database(own), *steps))
 
 
 def _make_database(server: PostgresServer) -> None:

@@ -27,6 +27,7 @@ BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
 STABLE_AFTER_S = 30.0  # up for so long, and the back-off starts from the beginning
 START_TIMEOUT_S = 90.0
+START_FAILURES_MAX = 6  # a process that ended so often at the start will not come up
 STEP_TIMEOUT_S = 120.0
 CHORES_EVERY_S = 1.0
 LOG_BYTES_MAX = 16 * 2**20
@@ -112,9 +113,10 @@ class Supervisor:
         while any(each.state.state != "ready" for each in started):
             self._check_interrupted()
             self._tick()
-            if time.monotonic() > deadline:
-                late = [each for each in started if each.state.state != "ready"]
-                raise StartFailed(self._why_late(late[0]))
+            late = [each for each in started if each.state.state != "ready"]
+            given_up = [each for each in late if each.failures >= START_FAILURES_MAX]
+            if given_up or (late and time.monotonic() > deadline):
+                raise StartFailed(self._why_late([*given_up, *late][0]))
             self._pause(TICK_S)
         for step in stage.steps:
             self._check_interrupted()
@@ -150,23 +152,31 @@ class Supervisor:
         return running
 
     def _launch(self, running: _Running) -> None:
-        spec = running.spec
+        running.started_at = time.time()
+        try:
+            child = self._spawn(running.spec)
+        except Exception as error:  # a full disk or a lost program is to be waited out as well
+            running.state.last_exit = f"{type(error).__name__}: {error}"
+            self._retry_later(running)
+            return
+        found = find_process(child.pid)
+        running.child = child
+        running.state.pid = child.pid
+        running.state.started = found.started if found else 0
+        self._change(running, "starting", "started")
+
+    def _spawn(self, spec: Spec) -> subprocess.Popen[bytes]:
         ready_file = self.home.ready_file(spec.name)
         ready_file.unlink(missing_ok=True)
         argv = spec.prepare()
         with self.home.log_file(spec.name).open("ab") as log:
-            running.child = spawn(
+            return spawn(
                 argv,
                 env={**self.env, **spec.env, "SOUK_READY_FILE": str(ready_file)},
                 cwd=self.directory,
                 output=log,
                 death_signal=spec.stop_signal,
             )
-        found = find_process(running.child.pid)
-        running.started_at = time.time()
-        running.state.pid = running.child.pid
-        running.state.started = found.started if found else 0
-        self._change(running, "starting", "started")
 
     def _tick(self) -> None:
         for running in self._all():
@@ -196,12 +206,15 @@ class Supervisor:
         assert running.child is not None
         running.state.last_exit = _ending(running.child.returncode)
         end_group(running.child.pid)
+        running.child = None
+        self._retry_later(running)
+
+    def _retry_later(self, running: _Running) -> None:
         if time.time() - running.started_at > STABLE_AFTER_S:
             running.failures = 0
         delay_s = min(BACKOFF_FIRST_S * 2**running.failures, BACKOFF_MAX_S)
         running.failures += 1
         running.retry_at = time.monotonic() + delay_s
-        running.child = None
         self._change(
             running, "waiting", f"ended ({running.state.last_exit}), again in {delay_s:.1f} s"
         )
@@ -222,7 +235,8 @@ class Supervisor:
             return
         if running.state.state == "ready" and changed_ns != running.reloaded_ns:
             running.reloaded_ns = changed_ns
-            spec.reload(child.pid)
+            with suppress(OSError):  # it has just ended: its successor reads the file anyway
+                spec.reload(child.pid)
 
     def _stop_all(self) -> None:
         self._set_phase("stopping")
@@ -255,14 +269,18 @@ class Supervisor:
         running.state.state = state
         running.state.since = time.time()
         self.report(running.spec.name, text)
-        self.home.write_state(self.state)
+        self._record()
 
     def _set_phase(self, phase: str) -> None:
         own = find_process(os.getpid())
         assert own is not None
         self.state.phase = phase
         self.state.supervisor_pid, self.state.supervisor_started = own.pid, own.started
-        self.home.write_state(self.state)
+        self._record()
+
+    def _record(self) -> None:
+        with suppress(OSError):  # a full disk must not end what still runs
+            self.home.write_state(self.state)
 
     def _pause(self, seconds: float) -> None:
         """Sleep until ``seconds`` have passed or a signal comes."""

@@ -147,6 +147,14 @@ def test_process_that_keeps_ending_waits_longer_each_time(supervise) -> None:
         assert f"again in {delay}" in run.said
 
 
+def test_start_is_given_up_when_a_process_does_not_come_up(supervise) -> None:
+    run = supervise({"specs": {"a": STEADY, "b": "raise SystemExit('no such module')"}})
+    assert run.process.wait(WAIT_S) == 1
+    assert "b keeps ending (exit code 1)" in run.said
+    assert "no such module" in run.home.read_state().problem
+    assert "a stopped" in run.said
+
+
 def test_failed_step_stops_the_start_and_shows_its_log(supervise) -> None:
     run = supervise({"specs": {"a": STEADY}, "steps": {"s": "raise SystemExit('no such table')"}})
     assert run.process.wait(WAIT_S) == 1
