@@ -5,6 +5,9 @@ import { Credits } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
 import { StateShape } from "../../ui/State";
 
+// Operators and viewers have no purse: they are listed only if money has come to them all the same.
+const TRADES: ReadonlySet<string> = new Set(["tenant", "owner", "system"]);
+
 export function LedgerPanel({
   balances,
   invariants,
@@ -12,9 +15,10 @@ export function LedgerPanel({
   balances: readonly AccountBalance[];
   invariants: Overview["invariants"];
 }) {
+  const shown = balances.filter((row) => TRADES.has(row.role) || row.posted_micros || row.held_micros);
   return (
     <Panel title="Balances" note="credits">
-      {balances.length === 0 ? (
+      {shown.length === 0 ? (
         <Empty title="No account to show" />
       ) : (
         <div className="scroll">
@@ -31,7 +35,7 @@ export function LedgerPanel({
               </tr>
             </thead>
             <tbody>
-              {balances.map((row) => (
+              {shown.map((row) => (
                 <tr key={row.account_id}>
                   <th scope="row">
                     {row.name} <span className="muted">{row.role}</span>
