@@ -35,14 +35,18 @@ class Event(Base):
     """
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_order", "txid", "id"), Index("ix_events_at", "at"))
+    __table_args__ = (
+        Index("ix_events_order", "txid", "id"),
+        Index("ix_events_subject", "subject_id", "txid", "id"),
+        Index("ix_events_at", "at"),
+    )
 
     id: Mapped[Int64] = mapped_column(Identity(always=True), primary_key=True)
     txid: Mapped[Int64] = mapped_column(server_default=text("pg_current_xact_id()::text::bigint"))
     at: Mapped[Time]
     kind: Mapped[str] = mapped_column(String(48))  # job.running, node.offline, round.cleared, …
     account_id: Mapped[str | None] = mapped_column(String(64))
-    subject_id: Mapped[str] = mapped_column(String(64), index=True)
+    subject_id: Mapped[str] = mapped_column(String(64))
     data: Mapped[Document]
 
 

@@ -26,7 +26,7 @@ CREATE TABLE events (
 );
 CREATE INDEX ix_events_at ON events (at);
 CREATE INDEX ix_events_order ON events (txid, id);
-CREATE INDEX ix_events_subject_id ON events (subject_id);
+CREATE INDEX ix_events_subject ON events (subject_id, txid, id);
 
 CREATE TABLE idempotency_keys (
     account_id VARCHAR(64) NOT NULL,
