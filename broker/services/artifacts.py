@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from broker.services.artifact_store import FileStore, check_digest
 from broker.services.grants import Grant
 from broker.services.principals import Principal
-from broker.services.refusals import Forbidden, NotFound
+from broker.services.refusals import Forbidden, NotFound, Unauthenticated
 from db.repositories import artifacts
 from db.repositories.artifacts import ArtifactRecord, NewArtifact
+from db.tables import Node
+from market.lifecycle import NodeState
 
 __all__ = ["ArtifactRecord", "NewArtifact", "record", "show", "store_bytes", "store_for"]
 
@@ -43,10 +45,12 @@ def show(session: Session, digest: str, *, asker: Principal | Grant) -> Artifact
     A node with a grant reads what the tenant whose work it runs may read. Raises ``NotFound``.
     """
     check_digest(digest)
+    if isinstance(asker, Grant):
+        _need_live_node(session, asker)
     account_id = asker.account_id if isinstance(asker, Grant) else asker.view
     found = artifacts.get(session, digest, account_id=account_id)
     if found is None:
-        raise NotFound("artifact", digest, code="artifact_unknown")
+        raise NotFound("artifact", digest, code="unknown_artifact")
     return found
 
 
@@ -54,7 +58,15 @@ def upload_bytes_max(session: Session, *, asker: Principal | Grant, bytes_max: i
     """How much the asker may upload at once: a node only a result of the job that it runs."""
     if isinstance(asker, Principal):
         return bytes_max
+    _need_live_node(session, asker)
     allowed = artifacts.output_bytes_max(session, asker.job_id)
     if allowed is None:
         raise Forbidden("The grant's job is gone.", code="grant_invalid")
     return min(allowed, bytes_max)
+
+
+def _need_live_node(session: Session, grant: Grant) -> None:
+    """A grant outlives a revocation, what it allows does not."""
+    node = session.get(Node, grant.node_id)
+    if node is None or node.state == NodeState.REVOKED:
+        raise Unauthenticated("The grant's node was revoked.", code="grant_invalid")

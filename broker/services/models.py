@@ -89,7 +89,7 @@ def register(
 def need_artifact(session: Session, digest: str, *, principal: Principal) -> None:
     """Raise ``NotFound`` unless the asker may read the artifact."""
     if artifacts.get(session, digest, account_id=principal.view) is None:
-        raise NotFound("artifact", digest, code="artifact_unknown")
+        raise NotFound("artifact", digest, code="unknown_artifact")
 
 
 def show(session: Session, key: str, *, principal: Principal) -> Model:

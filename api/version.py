@@ -1,0 +1,3 @@
+"""The platform's version, as ``pyproject.toml`` has it."""
+
+VERSION = "0.1.0"
