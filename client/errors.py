@@ -186,5 +186,9 @@ def _field_errors(items: Any) -> list[FieldError]:
 
 def _sentence(*, status: int, title: str, detail: str, errors: Sequence[FieldError]) -> str:
     text = detail or title or f"the platform answered {status}"
-    fields = "; ".join(f"{error.pointer}: {error.detail}" for error in errors if error.detail)
+    fields = "; ".join(
+        f"{error.pointer}: {error.detail}"
+        for error in errors
+        if error.detail and error.detail not in text
+    )
     return f"{text} ({fields})" if fields else text

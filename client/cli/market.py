@@ -1,13 +1,12 @@
 """``souk market`` and ``souk ledger``: prices, rounds and the book; balances and transfers."""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..resources import Balance, Invariant, Invariants, Price, Round, Transfer
-from ..units import format_ago, format_credits
+from ..resources import Balance, Book, BookLevel, Invariant, Invariants, Price, Round, Transfer
+from ..units import format_ago, format_credits, format_resource
 from .exits import ExitCode
 from .group import make_group
 from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, Watch, connect
@@ -32,8 +31,25 @@ _ROUNDS: tuple[Column[Round], ...] = (
     Column(title="ID", read=lambda found: found.id),
     Column(title="CELL", read=lambda found: found.cell_id),
     Column(title="MECHANISM", read=lambda found: found.mechanism),
+    Column(title="BIDS", read=lambda found: str(found.bid_count), right=True),
+    Column(title="ASKS", read=lambda found: str(found.ask_count), right=True),
+    Column(
+        title="SLOTS", read=lambda found: f"{found.slots_applied}/{found.slots_asked}", right=True
+    ),
+    Column(title="WELFARE", read=lambda found: f"{found.welfare:.4g}", right=True),
+    Column(
+        title="GAP", read=lambda found: "–" if found.gap is None else f"{found.gap:.1%}", right=True
+    ),
+    Column(title="MS", read=lambda found: f"{sum(found.timings_ms.values()):.0f}", right=True),
     Column(title="AGE", read=lambda found: format_ago(found.created_at), right=True),
-    Column(title="FIGURES", read=lambda found: _figures(found.raw)),
+)
+_LEVELS: tuple[Column[BookLevel], ...] = (
+    Column(title="RESOURCE", read=lambda level: level.resource),
+    Column(title="PRICE/H", read=lambda level: format_credits(level.price_micros), right=True),
+    Column(
+        title="DEPTH", read=lambda level: format_resource(level.resource, level.units), right=True
+    ),
+    Column(title="ORDERS", read=lambda level: str(level.orders), right=True),
 )
 _BALANCES: tuple[Column[Balance], ...] = (
     Column(title="ACCOUNT", read=lambda balance: balance.name or balance.account_id),
@@ -111,11 +127,14 @@ def book(
     from .names import cell_id
 
     with connect(context) as souk:
-        wanted = cell_id(souk, cell) if cell else None
+        if cell:
+            names = {cell_id(souk, cell): cell}
+        else:
+            names = {each.id: each.name for each in souk.cells.list()}
         present(
-            lambda: souk.market.book(cell_id=wanted),
-            render=_book,
-            document=lambda found: found,
+            lambda: {name: souk.market.book(cell_id=found) for found, name in names.items()},
+            render=_books,
+            document=lambda found: {name: book.raw for name, book in found.items()},
             output=output,
             watch=watch,
         )
@@ -169,39 +188,12 @@ def _laws(found: Invariants) -> "RenderableType":
     return table(found.items, _LAWS)
 
 
-def _figures(raw: Mapping[str, Any]) -> str:
-    """The figures of a round that are there, in a line."""
-    known = (
-        ("slots", "slots_leased"),
-        ("bids", "bids"),
-        ("asks", "asks"),
-        ("matches", "matches"),
-        ("welfare", "welfare"),
-        ("gap", "gap"),
-        ("ms", "duration_ms"),
-    )
-    return " ".join(
-        f"{title}={raw[key]:.4g}" if isinstance(raw[key], float) else f"{title}={raw[key]}"
-        for title, key in known
-        if raw.get(key) is not None
-    )
-
-
-def _book(found: Mapping[str, Any]) -> "RenderableType":
-    """The book's lists (asks, bids, …), each as a table of its own fields."""
+def _books(found: Mapping[str, Book]) -> "RenderableType":
+    """The two sides of each cell's book."""
     parts: list[RenderableType] = []
-    for side, levels in found.items():
-        if not isinstance(levels, list) or not levels:
-            continue
-        columns = [
-            Column[Any](title=key.upper(), read=partial(_cell_text, key)) for key in levels[0]
-        ]
-        parts += [side.upper(), table(levels, columns), ""]
-    return stack(*parts) if parts else "The book is empty: nothing is asked, nothing is bid."
-
-
-def _cell_text(key: str, level: Mapping[str, Any]) -> str:
-    value = level.get(key)
-    if key.endswith("_micros") and isinstance(value, int):
-        return format_credits(value)
-    return "" if value is None else str(value)
+    for cell, book in found.items():
+        for side, levels, unit in (("Asks", book.asks, "unit"), ("Bids", book.bids, "slot")):
+            if levels:
+                title = f"{side} in {cell}, credits for a {unit} and hour"
+                parts += [title, table(levels, _LEVELS), ""]
+    return stack(*parts[:-1]) if parts else "The book is empty: nothing is asked, nothing is bid."

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..pages import items_of, iterate
 from ..parsing import parse
-from ..resources import Balance, Invariants, Policy, Price, Round, Transfer
+from ..resources import Balance, Book, Invariants, Policy, Price, Round, Transfer
 from ..transport import Transport
 
 
@@ -21,10 +21,13 @@ class Market:
         return [parse(Price, item) for item in items_of(page, path)]
 
     def price_history(
-        self, *, cell_id: str, resource: str, since: str | None = None, limit: int | None = None
-    ) -> Iterator[Price]:
+        self, *, cell_id: str, resource: str = "", since: str | None = None
+    ) -> list[Price]:
+        """Prices since an RFC 3339 time (by default an hour ago), oldest first."""
+        path = "/v1/market/prices/history"
         filters = {"cell_id": cell_id, "resource": resource, "from": since}
-        return iterate(self._transport, "/v1/market/prices/history", Price, limit=limit, **filters)
+        page = self._transport.get(path, **filters)
+        return [parse(Price, item) for item in items_of(page, path)]
 
     def rounds(self, *, cell_id: str | None = None, limit: int | None = None) -> Iterator[Round]:
         return iterate(self._transport, "/v1/market/rounds", Round, limit=limit, cell_id=cell_id)
@@ -34,10 +37,9 @@ class Market:
         document: Mapping[str, Any] = self._transport.get(f"/v1/market/rounds/{round_id}")
         return document
 
-    def book(self, *, cell_id: str | None = None) -> Mapping[str, Any]:
-        """Asks and open bids, depth per resource and price, as the API gives it."""
-        document: Mapping[str, Any] = self._transport.get("/v1/market/book", cell_id=cell_id)
-        return document
+    def book(self, *, cell_id: str) -> Book:
+        """Asks and open bids of a cell: depth per resource and price."""
+        return parse(Book, self._transport.get("/v1/market/book", cell_id=cell_id))
 
 
 class Ledger:
@@ -81,7 +83,9 @@ class Policies:
     def list(self, *, limit: int | None = None) -> Iterator[Policy]:
         return iterate(self._transport, "/v1/policies", Policy, limit=limit)
 
-    def create(self, document: Mapping[str, Any]) -> Policy:
+    def create(self, name: str, *, body: Mapping[str, Any], activate: bool = False) -> Policy:
+        """A new version; what ``body`` leaves out has its default."""
+        document = {"name": name, "body": dict(body), "activate": activate}
         return parse(Policy, self._transport.create("/v1/policies", document))
 
     def activate(self, policy_id: str) -> Policy:

@@ -3,7 +3,7 @@
 from .accounts import Account, ApiKey, Balance, JoinToken
 from .base import Resource
 from .fleet import Cell, CellNodes, CellPrice, Node, Offer
-from .market import BookLevel, Invariant, Invariants, Policy, Price, Round, Transfer
+from .market import Book, BookLevel, Invariant, Invariants, Policy, Price, Round, Transfer
 from .work import (
     Artifact,
     Attempt,
@@ -25,6 +25,7 @@ __all__ = [
     "Artifact",
     "Attempt",
     "Balance",
+    "Book",
     "BookLevel",
     "Cell",
     "CellNodes",

@@ -22,23 +22,41 @@ class Price(Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round(Resource):
-    """One clearing of one cell; further figures (welfare, bound, times) are in ``raw``."""
+    """One clearing of one cell; ``gap`` is the share of ``bound`` that it may have missed."""
 
     id: str
     cell_id: str = ""
     mechanism: str = ""
+    bid_count: int = 0
+    ask_count: int = 0
+    slots_asked: int = 0
+    slots_matched: int = 0
+    slots_applied: int = 0
+    slots_refused: int = 0
+    welfare: float = 0.0
+    bound: float | None = None
+    gap: float | None = None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
     created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookLevel(Resource):
-    """Depth of the book at one price, or whatever further the server tells, in ``raw``."""
+    """Orders of one resource at one price; ``units`` in base units."""
 
     cell_id: str = ""
     resource: str = ""
-    side: str = ""
     price_micros: int = 0
-    quantity: int = 0
+    units: int = 0
+    orders: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book(Resource):
+    """Asks by reserve price per priced unit, bids by limit price per slot, both for an hour."""
+
+    asks: tuple[BookLevel, ...] = ()
+    bids: tuple[BookLevel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +92,11 @@ class Invariants(Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy(Resource):
-    """What the operator wants of the market; the document is in ``raw``."""
+    """What the operator wants of the market; the newest activated version is in force."""
 
     id: str
     name: str = ""
-    active: bool = False
-    weights: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    created_by: str = ""
+    created_at: datetime | None = None
+    activated_at: datetime | None = None
