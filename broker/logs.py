@@ -10,6 +10,17 @@ import structlog
 
 from broker.settings import Settings
 
+# Libraries that tell of each message or beat what is of no interest while it goes well.
+NOISY = (
+    "alembic",
+    "kombu",
+    "psycopg.pool",
+    "fsspec",
+    "celery.app.trace",
+    "celery.beat",
+    "celery.worker.strategy",
+)
+
 
 def configure_logging(settings: Settings, process: str) -> None:
     """Send our log and that of libraries to standard output, each line with ``process``."""
@@ -40,7 +51,7 @@ def configure_logging(settings: Settings, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    for noisy in ("alembic", "kombu", "psycopg.pool", "fsspec", "celery.worker.strategy"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(process=process)
 

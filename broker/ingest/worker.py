@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +26,7 @@ from broker.services import states
 from broker.services.fleet import time_of
 from broker.services.reports import ResultStore
 from broker.services.sender import Sender
+from db import telemetry
 from db.engine import SessionFactory
 from db.errors import StorageError, is_transient, run_in_transaction
 from db.telemetry import NewReading, TelemetryWriter
@@ -33,6 +35,7 @@ from market.lifecycle import NodeState
 
 RETRY_S = 0.5
 TIMER_S = 1.0
+DAYS_EVERY_S = 3600.0
 
 log = structlog.get_logger(__name__)
 MESSAGES = Counter("souk_ingest_messages", "Messages of devices, by type", ["type"])
@@ -57,10 +60,11 @@ class Worker:
     fee_basis_points: int
     heartbeat_ms: Callable[[int], int]  # by the number of nodes seen
     artifacts_url: str
-    telemetry: TelemetryWriter = field(default_factory=TelemetryWriter)
+    readings: TelemetryWriter = field(default_factory=TelemetryWriter)
     order: Order = field(default_factory=Order)
     seldom: Seldom = field(default_factory=Seldom)
-    _timer: float = 0.0
+    _timer: float = float("-inf")
+    _days_made: float = float("-inf")
     _nodes: set[str] = field(default_factory=set)
 
     def step(self, *, timeout_s: float, stopping: Callable[[], bool]) -> bool:
@@ -123,8 +127,8 @@ class Worker:
         now = self.clock()
         try:
             with self.sessions.begin() as session:
-                self.telemetry.write(session, readings, now=now)
-        except DBAPIError as error:
+                self.readings.write(session, readings, now=now)
+        except (DBAPIError, psycopg.Error) as error:
             self._note("telemetry was lost", error)
 
     def _write_each(
@@ -186,8 +190,19 @@ class Worker:
         if now_s - self._timer < TIMER_S:
             return
         self._timer = now_s
+        if now_s - self._days_made > DAYS_EVERY_S:
+            self._days_made = now_s
+            self._make_days()
         for node in self.order.gaps(now_s=now_s):
             self.sender.send(node, Rebirth(reason="messages are missing"))
+
+    def _make_days(self) -> None:
+        """Room for the readings of the next days; housekeeping sees to it too."""
+        try:
+            with self.sessions.begin() as session:
+                telemetry.make_days(session, now=self.clock())
+        except DBAPIError as error:
+            self._note("no room could be made for telemetry", error)
 
     def _note_refused(self, refused: Sequence[Refused]) -> None:
         REFUSED.inc(len(refused))

@@ -103,6 +103,13 @@ class Rounds:
             timings_ms=timings,
         )
 
+    def warm_up(self) -> None:
+        """Connect, load the mechanism in force, and run it on nothing."""
+        snapshot = self.snapshot("")
+        mechanisms.get(snapshot.policy.mechanism).clear(snapshot, budget_ms=self.budget_ms)
+        with self.flight.turn("warm-up"):
+            pass
+
     def snapshot(self, cell: str) -> Snapshot:
         """What a round of ``cell`` would see at this moment."""
         now = self.clock()
