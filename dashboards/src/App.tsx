@@ -42,6 +42,14 @@ export function App() {
     },
     [],
   );
+  const goOut = useCallback(() => {
+    // First nothing more is asked for in this session's name, then it is ended.
+    setVisit({ is: "unknown" });
+    signOut().then(
+      () => leave(null),
+      () => leave("The platform was not reached: this browser may still be signed in."),
+    );
+  }, [leave]);
   const ask = useCallback(async () => {
     try {
       enter(await getSession());
@@ -67,14 +75,16 @@ export function App() {
       </main>
     );
   }
-  return <SignedIn account={visit.account} onLeft={leave} />;
+  return <SignedIn account={visit.account} onLeft={leave} onSignOut={goOut} />;
 }
 
 function SignedIn({
   account,
   onLeft,
+  onSignOut,
 }: {
   account: Account;
+  onSignOut: () => void;
   onLeft: (because: string | null) => void;
 }) {
   const [store, setStore] = useState<LiveStore | null>(null);
@@ -84,13 +94,7 @@ function SignedIn({
     setStore(live);
     return live.start();
   }, [account.id, onLeft]);
-  const session = useMemo(
-    () => ({
-      account,
-      signOut: () => void signOut().finally(() => onLeft(null)),
-    }),
-    [account, onLeft],
-  );
+  const session = useMemo(() => ({ account, signOut: onSignOut }), [account, onSignOut]);
   if (!store) return null;
   return (
     <SessionContext value={session}>
