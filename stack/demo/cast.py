@@ -9,13 +9,14 @@ from pathlib import Path
 from client.client import Client
 from client.errors import NotAuthenticated
 from client.resources import Account, Cell
+from client.units import MICROS_PER_CREDIT
 from edge_agent.machine import cpu_count, memory_total_bytes
 from stack.fleet import Fleet, Member, share_of_machine, wait_for
 from stack.home import Home
 
 OWNERS = ("alder-farm", "quay-works")
 TENANTS = ("observatory", "newsroom", "post-office")
-PURSE_MICROS = 20_000_000
+PURSE_MICROS = 20_000_000_000
 ONLINE_TIMEOUT_S = 60.0
 
 
@@ -34,13 +35,13 @@ PLACES = (
     Place(name="orchard", latitude=47.26, longitude=11.39, carbon_g_per_kwh=30),
     Place(name="quay", latitude=53.54, longitude=9.99, carbon_g_per_kwh=380),
 )
-_DEVICES = (  # name, owner, cell, micros per core-hour, watts idle and at full load
-    ("orchard-barn", "alder-farm", "orchard", 9_000, 2, 6),
-    ("orchard-press", "alder-farm", "orchard", 10_000, 3, 9),
-    ("orchard-kiosk", "quay-works", "orchard", 14_000, 4, 15),
-    ("quay-crane", "quay-works", "quay", 12_000, 5, 18),
-    ("quay-office", "quay-works", "quay", 16_000, 8, 35),
-    ("quay-buoy", "alder-farm", "quay", 20_000, 1, 4),
+_DEVICES = (  # name, owner, cell, credits per core-hour, watts idle and at full load
+    ("orchard-barn", "alder-farm", "orchard", 9, 2, 6),
+    ("orchard-press", "alder-farm", "orchard", 10, 3, 9),
+    ("orchard-kiosk", "quay-works", "orchard", 14, 4, 15),
+    ("quay-crane", "quay-works", "quay", 12, 5, 18),
+    ("quay-office", "quay-works", "quay", 16, 8, 35),
+    ("quay-buoy", "alder-farm", "quay", 20, 1, 4),
 )
 
 
@@ -67,7 +68,8 @@ def members() -> Sequence[Member]:
             cell=cell,
             cpu_millis=cpu,
             memory_bytes=memory,
-            cpu_micros_per_core_hour=price,
+            cpu_micros_per_core_hour=price * MICROS_PER_CREDIT,
+            memory_micros_per_gib_hour=MICROS_PER_CREDIT,
             idle_milliwatts=idle_w * 1000,
             max_milliwatts=full_w * 1000,
             carbon_g_per_kwh=places[cell].carbon_g_per_kwh,

@@ -33,7 +33,7 @@ class Show:
     def say(self, text: str) -> None:
         """One line of what happens, with the time."""
         line = Text(f"{time.monotonic() - self.began:7.2f} s  ", style="bright_black")
-        self.console.print(line.append(text, style="default"))
+        self.console.print(line.append(text, style="default"), soft_wrap=True)
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -57,13 +57,13 @@ class Show:
             show(Text("\nThe observatory's array job, one task a row:\n", style="bold"))
             show(Text(picture, style="cyan"))
         show()
-        show(_jobs_line(found))
+        show(_jobs_line(found), soft_wrap=True)
         show(_prices(found))
         show(_payments(found))
         show(_laws(found))
-        show(_times(found))
+        show(_times(found), soft_wrap=True)
         for complaint in found.complaints:
-            show(Text(f"  wrong: {complaint}", style="bold red"))
+            show(Text(f"  wrong: {complaint}", style="bold red"), soft_wrap=True)
 
 
 def describe(event: Event, jobs: Mapping[str, str], nodes: Mapping[str, str]) -> str:

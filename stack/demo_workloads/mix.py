@@ -22,7 +22,7 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 76, 24
 MODEL_NAME = "digits"
 WASM_SLOT = {"cpu_millis": 250, "memory_bytes": 64 << 20}
 ONNX_SLOT = {"cpu_millis": 250, "memory_bytes": 256 << 20}
-LIMIT_MICROS_PER_HOUR = 40_000  # of a slot: 0.16 credits for a whole core
+LIMIT_MICROS_PER_HOUR = 40_000_000  # of a slot of a quarter of a core
 _WORDS = tuple(
     "the market opens and a lease is made for work that goes where power is cheap".split()  # noqa: SIM905
 )
