@@ -9,7 +9,7 @@ import {
 import { eventHref, eventSentence, eventSubject } from "../src/live/sentence";
 import { groupByCell } from "../src/pages/overview/CellsPanel";
 import { sumOf } from "../src/pages/overview/KeyFigures";
-import { priceChange } from "../src/pages/overview/PricesPanel";
+import { chartFrom, priceChange } from "../src/pages/overview/PricesPanel";
 import { busyCores, condition, sellable } from "../src/ui/NodeRow";
 import { AT, makeEvent, makeJob, makeNode, makeOverview, makePrice } from "./factories";
 
@@ -81,6 +81,14 @@ test("the change of a price is from the window's first point", () => {
   ];
   expect(priceChange(points, 150)).toBe(0.5);
   expect(priceChange([], 150)).toBeNull();
+});
+
+test("a chart begins with its window, or with a market that is younger", () => {
+  const now = 10 * PRICE_WINDOW_MS;
+  const since = (ago: number) => chartFrom([{ at: now - ago, priceMicros: 1 }], now);
+  expect(since(2 * PRICE_WINDOW_MS)).toBe(now - PRICE_WINDOW_MS);
+  expect(since(120_000)).toBe(now - 120_000);
+  expect(since(1_000)).toBe(now - 60_000);
 });
 
 test("events read as sentences and lead to their subject", () => {

@@ -122,7 +122,7 @@ function SpanBar({ span, state }: { span: Span; state: string }) {
   return (
     <svg className={`span-bar tone-${toneOf(state)}`} viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
       <rect className="span-wait" x={x(span.waitFrom)} y="4" height="2" width={x(span.runFrom - span.waitFrom)} />
-      <rect className="span-run" x={x(span.runFrom)} y="1" height="8" width={Math.max(1, x(span.runTo - span.runFrom))} />
+      <rect className="span-run" x={Math.min(99, x(span.runFrom))} y="1" height="8" width={Math.max(1, x(span.runTo - span.runFrom))} />
     </svg>
   );
 }

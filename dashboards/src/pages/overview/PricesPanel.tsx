@@ -9,6 +9,8 @@ import { Credits } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
 import { Sparkline } from "../../ui/Sparkline";
 
+const CHART_MS_MIN = 60_000;
+
 export function PricesPanel({
   prices,
   series,
@@ -19,7 +21,7 @@ export function PricesPanel({
   const traded = prices.filter((row) => row.price_micros > 0 || row.utilisation > 0);
   const cells = [...new Map(traded.map((row) => [row.cell_id, row.cell_name]))];
   return (
-    <Panel title="Prices" note={`last ${PRICE_WINDOW_MS / 60_000} minutes`}>
+    <Panel title="Prices" note={`up to ${PRICE_WINDOW_MS / 60_000} minutes back`}>
       {cells.length === 0 && (
         <Empty title="No price has been set">
           <p>The first round of a cell sets its prices.</p>
@@ -43,6 +45,12 @@ export function PricesPanel({
   );
 }
 
+/** Where the line begins: with the window, or with a younger market's first price. */
+export function chartFrom(points: readonly PricePoint[], now: number): number {
+  const first = points[0]?.at ?? 0;
+  return Math.min(now - CHART_MS_MIN, Math.max(now - PRICE_WINDOW_MS, first));
+}
+
 /** Relative change over the window; null without an earlier price. */
 export function priceChange(points: readonly PricePoint[], nowMicros: number): number | null {
   const first = points[0]?.priceMicros;
@@ -63,7 +71,7 @@ function Price({ row, points }: { row: PriceRow; points: readonly PricePoint[] }
       <span className="price-label">{label}</span>
       <Sparkline
         points={points}
-        from={now - PRICE_WINDOW_MS}
+        from={chartFrom(points, now)}
         to={now}
         label={`${label} price in ${row.cell_name}: ${range} credits per ${pricedPer}`}
       />
@@ -74,7 +82,7 @@ function Price({ row, points }: { row: PriceRow; points: readonly PricePoint[] }
         <span className={moved ? (change > 0 ? "price-up" : "price-down") : "muted"}>
           {moved ? `${change > 0 ? "▲" : "▼"} ${Math.abs(change * 100).toFixed(1)} %` : "steady"}
         </span>
-        <span className="muted"> · {formatShare(row.utilisation)} used</span>
+        <span className="muted"> · {formatShare(row.utilisation)} leased</span>
       </span>
     </div>
   );
