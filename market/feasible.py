@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from market.plan import Loss
 from market.score import latencies
-from market.snapshot import Indices, Ints, Snapshot
+from market.snapshot import Bools, Indices, Ints, Snapshot
 
 CONSTRAINTS: tuple[Loss, ...] = (
     Loss.CONSTRAINT,
@@ -66,21 +66,30 @@ def row_refusals(snapshot: Snapshot, bid: int) -> Codes:
     return refusals(snapshot, np.full(len(ask), bid, dtype=np.int32), ask)
 
 
-def refusal_counts(snapshot: Snapshot, bids: Indices) -> Ints:
-    """(len(bids), FEASIBLE + 1) asks ruled out by each constraint; last column: feasible ones."""
-    counts = np.zeros((len(bids), FEASIBLE + 1), dtype=np.int64)
-    asks = np.arange(len(snapshot.asks), dtype=np.int32)
-    if not len(asks):
-        return counts
-    step = max(1, PAIRS_PER_CHUNK_MAX // len(asks))
-    for start in range(0, len(bids), step):
-        rows = np.arange(start, min(start + step, len(bids)))
-        codes = refusals(
-            snapshot, np.repeat(bids[rows], len(asks)), np.tile(asks, len(rows))
-        ).reshape(len(rows), len(asks))
-        for code in range(FEASIBLE + 1):
-            counts[rows, code] = (codes == code).sum(axis=1)
-    return counts
+def kinds(snapshot: Snapshot) -> tuple[Indices, Indices, Bools, Bools]:
+    """(kind of each ask (m,), of each bid (n,), lacks, shut out: (bid kinds, ask kinds) each).
+
+    Asks of one kind have the same features and admission rule; bids of one kind the same required
+    and forbidden features and tenant.
+    """
+    bids, asks = snapshot.bids, snapshot.asks
+    sells = np.column_stack([asks.features, asks.admission.astype(np.uint64)])
+    buys = np.column_stack([bids.required, bids.forbidden, bids.tenant.astype(np.uint64)])
+    ask_rows, ask_kind = np.unique(sells, axis=0, return_inverse=True)
+    bid_rows, bid_kind = np.unique(buys, axis=0, return_inverse=True)
+    words = asks.features.shape[1]
+    has = ask_rows[None, :, :words]
+    required, forbidden = bid_rows[:, None, :words], bid_rows[:, None, words : 2 * words]
+    lacks = (required & ~has).any(axis=2) | (forbidden & has).any(axis=2)
+    served = snapshot.admits[
+        ask_rows[None, :, -1].astype(np.int64), bid_rows[:, None, -1].astype(np.int64)
+    ]
+    return (
+        ask_kind.reshape(-1).astype(np.int32),
+        bid_kind.reshape(-1).astype(np.int32),
+        lacks,
+        ~served,
+    )
 
 
 def feasible_pairs(snapshot: Snapshot) -> tuple[Indices, Indices]:

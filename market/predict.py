@@ -34,8 +34,7 @@ def predict(snapshot: Snapshot, bid: int, *, next_round_ms: int) -> Prediction:
     codes = feasible.row_refusals(snapshot, bid)
     asks = np.flatnonzero(codes == feasible.FEASIBLE).astype(np.int32)
     if not len(asks):
-        code = int(codes.max(initial=-1))
-        loss, detail = losses.constraint_loss(snapshot, bid, code)
+        loss, detail = losses.constraint_loss(snapshot, bid, *losses.closest(snapshot, bid))
         return _unservable(loss, detail, limit=int(snapshot.bids.limit[bid]))
     row = np.full(len(asks), bid, dtype=np.int32)
     reserve = feasible.reserve_rates(snapshot, row, asks)

@@ -1,118 +1,96 @@
-"""The assignment problem that a round comes down to, laid out for vector instructions.
+"""What the kernels clear: a separable value model over nodes in blocks, and items of demand.
 
-n items (slots of bids), m nodes, R resources, K value factors, Q attributes, Z zones:
+value_ij = base_i + Σ_k slope_ik · feature_kj − near_i · min(latency(zone_i, zone_j), horizon_i)
 
-    maximise   Σ v_ij · x_ij,   x_ij ∈ {0, 1}
-    subject to Σ_j x_ij ≤ 1,    Σ_i d_ir · x_ij ≤ c_jr,    x_ij = 0 where (i, j) is infeasible
-    value      v_ij = base_i − Σ_k item_factor_ik · node_factor_kj − w_i · latency(zone_i, zone_j)
-
-A pair is feasible when its value is positive, the latency is within the item's maximum, each
-attribute of the node is at least what the item needs, the node's class is allowed to the item's
-class, one item fits the empty node, and its cost Σ_r d_ir · reserve_rj is within the item's maximum.
+A pair is feasible when latency_ij ≤ latency_max_i, attribute_gj ≥ need_ig for every g (free
+capacity, reliability, speed), Σ_r money_ir · unit_price_rj ≤ 1 and their classes are compatible.
+Nodes are ordered into blocks of one zone and one class, so that a block is skipped as a whole when
+its class does not fit or its best conceivable value is too low: the pruning is exact.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from market.kernels.compiled import NO_LIMIT
 from market.snapshot import Bools, Floats, Indices, Ints
+
+Singles = npt.NDArray[np.float32]
+
+BLOCK_NODES = 64  # wide enough for vector units, narrow enough for its bounds to prune
+ROUNDING = 1e-6  # relative slack of single precision, always on the side of feasible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One instance. Factors, weights and demands are ≥ 0; node arrays are (.., m), contiguous."""
+    """n bids, m nodes in block order, B blocks, R resources, K features, G attributes."""
 
-    base: Floats  # (n,)
-    item_factor: Floats  # (n, K)
-    node_factor: Floats  # (K, m)
-    latency_weight: Floats  # (n,)
-    item_zone: Indices  # (n,), 0 where latency does not matter
-    latency_max: Floats  # (n,)
-    zone_latency: Floats  # (Z, Z)
+    node: Indices  # (m,) the caller's index of each node
+    capacity: Floats  # (m, R)
+    feature: Singles  # (K, m)
+    attribute: Singles  # (G, m)
+    unit_price: Singles  # (R', m) for the money check; R' = 0: no such check
+    block_start: Ints  # (B + 1,)
+    block_zone: Ints  # (B,)
+    block_class: Ints  # (B,)
     demand: Floats  # (n, R)
-    capacity: Floats  # (R, m)
-    reserve: Floats  # (R, m) cost of one base unit
-    cost_max: Floats  # (n,) inf: no maximum
-    need: Floats  # (n, Q)
-    attribute: Floats  # (Q, m)
-    item_class: Indices  # (n,)
-    node_class: Indices  # (m,)
-    allowed: Bools  # (item classes, node classes)
-    node_zone: Indices  # (m,)
+    count: Ints  # (n,) slots wanted
+    base: Singles  # (n,)
+    slope: Singles  # (n, K)
+    near: Singles  # (n,)
+    horizon: Singles  # (n,)
+    latency_max: Singles  # (n,)
+    zone: Indices  # (n,)
+    need: Singles  # (n, G)
+    money: Singles  # (n, R')
+    bid_class: Indices  # (n,)
+    compatible: Bools  # (bid classes, node classes)
+    latency: Singles  # (Z, Z)
+
+    @property
+    def bids(self) -> int:
+        """n."""
+        return len(self.base)
+
+    @property
+    def nodes(self) -> int:
+        """m."""
+        return len(self.node)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """The problem's nodes sorted into groups of one zone and class, with each group's extremes.
+def in_blocks(zone: Indices, kind: Indices, order_by: Floats) -> tuple[Indices, Ints, Ints, Ints]:
+    """(node order (m,), block start (B + 1,), zone (B,), class (B,)) of nodes in blocks.
 
-    Within a group the order is shuffled, so that any stretch of it is a fair sample.
+    Inside a zone and class the nodes are sorted by ``order_by`` (m,), so that blocks are alike.
     """
-
-    problem: Problem  # with its node arrays in the new order
-    order: Ints  # (m,) new position → old index
-    start: Ints  # (G + 1,) first node of each group
-    zone: Indices  # (G,)
-    node_class: Indices  # (G,)
-    factor_min: Floats  # (K, G)
-    capacity_min: Floats  # (R, G)
-    capacity_max: Floats  # (R, G)
-    attribute_min: Floats  # (Q, G)
-    attribute_max: Floats  # (Q, G)
-    group_of: Ints  # (m,)
-
-
-def lay_out(problem: Problem, *, seed: int) -> Layout:
-    """Sort the nodes by zone and class, shuffled within."""
-    m = problem.capacity.shape[1]
-    shuffle = np.random.default_rng(seed).permutation(m)
-    key = problem.node_zone[shuffle].astype(np.int64) * (1 << 32) + problem.node_class[shuffle]
-    by_key = np.argsort(key, kind="stable")
-    order = shuffle[by_key]
-    sorted_key = key[by_key]
-    first = (
-        np.flatnonzero(np.r_[True, sorted_key[1:] != sorted_key[:-1]]) if m else np.zeros(0, int)
-    )
-    start = np.r_[first, m].astype(np.int64)
-    nodes = _reordered(problem, order)
-    return Layout(
-        problem=nodes,
-        order=order,
-        start=start,
-        zone=nodes.node_zone[first],
-        node_class=nodes.node_class[first],
-        factor_min=_per_group(np.minimum, nodes.node_factor, first),
-        capacity_min=_per_group(np.minimum, nodes.capacity, first),
-        capacity_max=_per_group(np.maximum, nodes.capacity, first),
-        attribute_min=_per_group(np.minimum, nodes.attribute, first),
-        attribute_max=_per_group(np.maximum, nodes.attribute, first),
-        group_of=np.repeat(np.arange(len(first)), np.diff(start)),
-    )
+    order = np.lexsort((order_by, kind, zone)).astype(np.int32)
+    group = np.stack([zone[order], kind[order]], axis=1).astype(np.int64)
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (group[1:] != group[:-1]).any(axis=1)
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(order)) if len(order) else first
+    starts: list[int] = []
+    for start, end in zip(first.tolist(), last.tolist(), strict=True):
+        parts = -(-(end - start) // BLOCK_NODES)
+        starts += [start + (end - start) * part // parts for part in range(parts)]
+    start_array = np.array([*starts, len(order)], dtype=np.int64)
+    at = start_array[:-1]
+    return order, start_array, group[at, 0].copy(), group[at, 1].copy()
 
 
-def _reordered(problem: Problem, order: Ints) -> Problem:
-    return Problem(
-        base=problem.base,
-        item_factor=np.ascontiguousarray(problem.item_factor),
-        node_factor=np.ascontiguousarray(problem.node_factor[:, order]),
-        latency_weight=problem.latency_weight,
-        item_zone=problem.item_zone,
-        latency_max=problem.latency_max,
-        zone_latency=np.ascontiguousarray(problem.zone_latency),
-        demand=np.ascontiguousarray(problem.demand),
-        capacity=np.ascontiguousarray(problem.capacity[:, order]),
-        reserve=np.ascontiguousarray(problem.reserve[:, order]),
-        cost_max=problem.cost_max,
-        need=np.ascontiguousarray(problem.need),
-        attribute=np.ascontiguousarray(problem.attribute[:, order]),
-        item_class=problem.item_class,
-        node_class=np.ascontiguousarray(problem.node_class[order]),
-        allowed=np.ascontiguousarray(problem.allowed),
-        node_zone=np.ascontiguousarray(problem.node_zone[order]),
-    )
+def single(values: Floats | Ints) -> Singles:
+    """Contiguous single precision; infinities become ±``NO_LIMIT``."""
+    limit = float(NO_LIMIT)
+    return np.ascontiguousarray(np.clip(values, -limit, limit), dtype=np.float32)
 
 
-def _per_group(extreme: np.ufunc, values: Floats, first: Ints) -> Floats:
-    if values.shape[0] == 0 or len(first) == 0:
-        return np.zeros((values.shape[0], len(first)))
-    reduced: Floats = extreme.reduceat(values, first, axis=1)
-    return np.ascontiguousarray(reduced)
+def block_extremes(problem: Problem, rows: Singles) -> tuple[Singles, Singles]:
+    """(least (B, rows), most (B, rows)) of each of the rows (rows, m) in each block."""
+    if not problem.nodes or not len(rows):
+        empty = np.zeros((len(problem.block_zone), len(rows)), np.float32)
+        return empty, empty
+    start = problem.block_start[:-1]
+    least = np.minimum.reduceat(rows, start, axis=1).T
+    most = np.maximum.reduceat(rows, start, axis=1).T
+    return np.ascontiguousarray(least), np.ascontiguousarray(most)

@@ -88,7 +88,8 @@ def solve(
     solver.parameters.random_seed = snapshot.seed % 2**31
     status = solver.solve(model)
     # Rounding the coefficients down loses less than one step a slot: the bound gets it back.
-    slack = float(np.minimum(bids.count[np.unique(bid)], 2**31).sum())
+    able = np.minimum(np.bincount(bid, room.astype(float)), bids.count[: int(bid.max()) + 1])
+    slack = float(able.sum())
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         found = np.array([solver.value(x) for x in slots], dtype=np.int64)
         return found, (solver.best_objective_bound + slack) / scale

@@ -1,0 +1,126 @@
+"""The kernels agree with the score, their bound holds for the whole problem, and plans repeat."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market import feasible, losses, score
+from market.factors import problem_of
+from market.kernels import auction, pairs
+from market.mechanisms import get
+from market.snapshot import Policy, Snapshot
+from sim.generators import random_snapshot
+
+from .factories import check_plan, make_asks, make_bids, make_snapshot
+
+SEEDS = st.integers(0, 100_000)
+
+
+def all_listed(snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(bid, ask, value) of every pair that the kernels find feasible."""
+    problem = problem_of(snapshot)
+    lists = auction.Auction(problem, seed=1, threads=1).lists(width=len(snapshot.asks), heat=0.0)
+    bid, column = np.nonzero(lists.ask >= 0)
+    return bid, problem.node[lists.ask[bid, column]], lists.value[bid, column]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS)
+def test_kernel_values_are_the_score_of_the_feasible_pairs(seed: int) -> None:
+    snapshot = random_snapshot(bids=25, asks=12, seed=seed)
+    # Kernels need room for one slot now; the constraint "too large" only asks for an empty node.
+    bid, ask = feasible.feasible_pairs(snapshot)
+    room = (snapshot.bids.demand[bid] <= snapshot.asks.capacity[ask]).all(axis=1)
+    wanted = {(i, j) for i, j in zip(bid[room].tolist(), ask[room].tolist(), strict=True)}
+    found_bid, found_ask, value = all_listed(snapshot)
+    assert set(zip(found_bid.tolist(), found_ask.tolist(), strict=True)) == wanted
+    exact = score.values(snapshot, found_bid.astype(np.int32), found_ask.astype(np.int32))
+    assert value == pytest.approx(exact, rel=2e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, load=st.floats(0.5, 3.0))
+def test_bound_is_above_the_optimum(seed: int, load: float) -> None:
+    snapshot = random_snapshot(bids=9, asks=5, seed=seed, load=load)
+    best = get("exact").clear(snapshot, budget_ms=20_000)
+    plan = get("hierarchical").clear(snapshot, budget_ms=30)
+    check_plan(snapshot, plan)
+    assert best.gap < 1e-6
+    assert plan.bound >= best.welfare
+    assert plan.welfare <= best.welfare * (1 + 1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_bound_holds_at_any_prices(seed: int) -> None:
+    snapshot = random_snapshot(bids=30, asks=8, seed=seed)
+    welfare = get("greedy").clear(snapshot, budget_ms=10).welfare
+    kernel = auction.Auction(problem_of(snapshot), seed=seed, threads=1)
+    rng = np.random.default_rng(seed)
+    for spread in (0.0, 0.1, 1.0, 10.0):
+        kernel.price = rng.random(kernel.price.shape) * spread * kernel.mean_value / kernel.scale
+        assert kernel.bound() >= welfare
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, load=st.floats(0.3, 3.0))
+def test_hierarchical_plan_keeps_every_rule(seed: int, load: float) -> None:
+    snapshot = random_snapshot(bids=80, asks=15, seed=seed, load=load)
+    check_plan(snapshot, get("hierarchical").clear(snapshot, budget_ms=40))
+
+
+def test_hierarchical_repeats_to_the_byte() -> None:
+    policy = Policy(parameters={"repeatable": 1.0})
+    first, second = (
+        get("hierarchical").clear(
+            random_snapshot(bids=800, asks=90, seed=3, policy=policy), budget_ms=300
+        )
+        for _ in range(2)
+    )
+    for name in ("bid", "ask", "count", "rate", "score", "node_price"):
+        assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+    assert first.bound == second.bound
+
+
+def test_hierarchical_beats_greedy_and_is_near_its_bound() -> None:
+    policy = Policy(parameters={"repeatable": 1.0})
+    snapshot = random_snapshot(bids=400, asks=80, seed=5, load=1.5, policy=policy)
+    plain = get("greedy").clear(snapshot, budget_ms=100)
+    plan = get("hierarchical").clear(snapshot, budget_ms=500)
+    assert plan.welfare > plain.welfare
+    assert plan.gap < 0.2
+    carried = get("hierarchical").clear(
+        replace(snapshot, carried_price=plan.node_price), budget_ms=500
+    )
+    assert carried.welfare > plain.welfare
+
+
+def test_empty_sides() -> None:
+    for snapshot in (make_snapshot(make_bids(0)), make_snapshot(asks=make_asks(0))):
+        plan = get("hierarchical").clear(snapshot, budget_ms=20)
+        check_plan(snapshot, plan)
+        assert plan.welfare == 0.0
+
+
+def test_highest_of_any_width() -> None:
+    values = np.arange(40, dtype=np.float32)[::-1].copy()
+    for width in range(1, 40):
+        assert pairs.highest(values[40 - width :], width) == width - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_last_constraints_are_those_of_the_plain_check(seed: int) -> None:
+    snapshot = random_snapshot(bids=20, asks=6, seed=seed)
+    bids = np.arange(20, dtype=np.int32)
+    free = snapshot.asks.capacity
+    last = losses.last_asks(snapshot, bids, free=free, node_price=np.zeros(free.shape))
+    for i in range(20):
+        code, ask = losses.closest(snapshot, i)
+        assert last.code[i] == code
+        if code < feasible.FEASIBLE:
+            told = losses.constraint_loss(snapshot, i, code, int(last.ask[i]))
+            assert told == losses.constraint_loss(snapshot, i, code, ask)
