@@ -5,7 +5,8 @@ cd "$(dirname "$0")"
 [ -d node_modules ] || npm ci --no-audit --no-fund --silent
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
-npx tsc --noEmit
+npm run --silent check
+npm run --silent test -- --silent
 npx vite build --outDir "$built" --emptyOutDir --logLevel warn
 if ! diff -r "$built" dist; then
     echo "dashboards/dist is not what its source builds: run 'npm run build' in dashboards/ and commit dist" >&2

@@ -35,13 +35,10 @@ export function App() {
     setCsrfToken(session.csrf_token);
     setVisit({ is: "signed-in", account: session.account });
   }, []);
-  const leave = useCallback(
-    (because: string | null) => {
-      rememberVisit(false);
-      setVisit({ is: "signed-out", because });
-    },
-    [],
-  );
+  const leave = useCallback((because: string | null) => {
+    rememberVisit(false);
+    setVisit({ is: "signed-out", because });
+  }, []);
   const goOut = useCallback(() => {
     // First nothing more is asked for in this session's name, then it is ended.
     setVisit({ is: "unknown" });

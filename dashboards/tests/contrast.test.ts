@@ -26,7 +26,9 @@ function contrast(one: string, other: string): number {
 const TEXTS = ["text", "muted", "accent", "good", "busy", "wait", "bad", "idle", "price"];
 const GROUNDS = ["ground", "surface", "sunken"];
 const PAIRS: [string, string, number][] = [
-  ...TEXTS.flatMap((text) => GROUNDS.map((ground): [string, string, number] => [text, ground, 4.5])),
+  ...TEXTS.flatMap((text) =>
+    GROUNDS.map((ground): [string, string, number] => [text, ground, 4.5]),
+  ),
   ["accent-text", "accent", 4.5],
   ["text", "bad-soft", 4.5],
   ["text", "wait-soft", 4.5],

@@ -35,7 +35,10 @@ describe("readForm", () => {
   test("a model takes JSON, in one task or one a line", () => {
     const model = { kind: "onnx", model: "model_1", input: "json" } as const;
     const one = read({ ...model, inputText: '{"x": [1]}' });
-    expect(one.request).toMatchObject({ onnx: { model: "model_1" }, tasks: [{ input: { json: { x: [1] } } }] });
+    expect(one.request).toMatchObject({
+      onnx: { model: "model_1" },
+      tasks: [{ input: { json: { x: [1] } } }],
+    });
     const lines = read({ ...model, work: "lines", inputText: '{"x": 1}\n{"x": 2' });
     expect(Object.keys(lines.errors)).toEqual(["tasks/1/input/json"]);
   });

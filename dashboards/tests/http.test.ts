@@ -35,7 +35,10 @@ describe("call", () => {
   test("a change carries the CSRF token and its key, a read neither", async () => {
     answer = () => new Response("{}");
     await callJson("/v1/jobs", { method: "POST", json: { a: 1 }, idempotencyKey: "k" });
-    expect(sent[0]?.init.headers).toMatchObject({ "X-CSRF-Token": "token", "Idempotency-Key": "k" });
+    expect(sent[0]?.init.headers).toMatchObject({
+      "X-CSRF-Token": "token",
+      "Idempotency-Key": "k",
+    });
     expect(sent[0]?.init.body).toBe('{"a":1}');
     await callJson("/v1/jobs");
     expect(sent[1]?.init.headers).toEqual({ Accept: "application/json" });
@@ -117,7 +120,10 @@ describe("matchPath", () => {
     expect(matchPath("/", "/")).toEqual({});
   });
 
-  test.each(["/jobs", "/jobs/", "/jobs/a/b", "/nodes/a", "/jobs/%E0%A4%A"])("%s is no job", (path) => {
-    expect(matchPath("/jobs/:id", path)).toBeNull();
-  });
+  test.each(["/jobs", "/jobs/", "/jobs/a/b", "/nodes/a", "/jobs/%E0%A4%A"])(
+    "%s is no job",
+    (path) => {
+      expect(matchPath("/jobs/:id", path)).toBeNull();
+    },
+  );
 });

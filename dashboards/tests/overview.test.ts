@@ -108,7 +108,10 @@ test("events read as sentences and lead to their subject", () => {
 describe("nodes", () => {
   test("are grouped by cell, those of no listed cell last, empty cells left out", () => {
     const cell = { level: "cell", parent_id: null, prices: {} };
-    const sums = { nodes: { online: 0, offline: 0, total: 0 }, capacity: { total: {}, leased: {}, free: {} } };
+    const sums = {
+      nodes: { online: 0, offline: 0, total: 0 },
+      capacity: { total: {}, leased: {}, free: {} },
+    };
     const cells = ["cell_1", "cell_2"].map((id) => ({ id, name: id, ...cell, ...sums }));
     const groups = groupByCell(cells, [makeNode({ cell_id: "cell_9" }), makeNode()]);
     expect(groups.map((group) => [group.name, group.nodes.length])).toEqual([

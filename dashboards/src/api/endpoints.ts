@@ -26,8 +26,7 @@ export const getTasks = (job: string, state: string, cursor: string | null = nul
   callJson<T.Page<T.Task>>(query(`/v1/jobs/${id(job)}/tasks`, { state, cursor, limit: 100 }));
 export const getExplanation = (job: string) =>
   callJson<T.Explanation>(`/v1/jobs/${id(job)}/explain`);
-export const getLogs = (job: string) =>
-  callJson<T.Page<T.LogItem>>(`/v1/jobs/${id(job)}/logs`);
+export const getLogs = (job: string) => callJson<T.Page<T.LogItem>>(`/v1/jobs/${id(job)}/logs`);
 export const getJobEvents = (job: string) =>
   callJson<T.Page<T.SoukEvent>>(`/v1/jobs/${id(job)}/events?limit=100`);
 export const cancelJob = (job: string) =>

@@ -54,13 +54,7 @@ export interface Measured {
   temperature_millicelsius?: number | null;
 }
 
-export type NodeState =
-  | "enrolled"
-  | "online"
-  | "offline"
-  | "draining"
-  | "quarantined"
-  | "revoked";
+export type NodeState = "enrolled" | "online" | "offline" | "draining" | "quarantined" | "revoked";
 
 export interface Node {
   id: string;
@@ -89,13 +83,7 @@ export interface Node {
 }
 
 export type JobState =
-  | "queued"
-  | "matched"
-  | "running"
-  | "succeeded"
-  | "failed"
-  | "cancelled"
-  | "expired";
+  "queued" | "matched" | "running" | "succeeded" | "failed" | "cancelled" | "expired";
 
 export interface TaskCounts {
   queued: number;

@@ -16,7 +16,9 @@ export function formatDuration(ms: number): string {
 
 function pair(value: number, base: number, large: string, small: string): string {
   const rest = value % base;
-  return rest ? `${Math.floor(value / base)} ${large} ${rest} ${small}` : `${value / base} ${large}`;
+  return rest
+    ? `${Math.floor(value / base)} ${large} ${rest} ${small}`
+    : `${value / base} ${large}`;
 }
 
 /** Ages in whole units, so that a ticking column is calm: `"3 s"`, `"4 min"`, `"2 d"`. */

@@ -23,9 +23,7 @@ const KNOWN: Record<string, ResourceFormat> = {
 export const RESOURCE_ORDER = Object.keys(KNOWN);
 
 export function resourceFormat(resource: string): ResourceFormat {
-  return (
-    KNOWN[resource] ?? { label: resource, unit: resource, pricedUnit: 1, pricedPer: "unit·h" }
-  );
+  return KNOWN[resource] ?? { label: resource, unit: resource, pricedUnit: 1, pricedPer: "unit·h" };
 }
 
 /** A number with at most ``digits`` decimals and no idle zeros. */

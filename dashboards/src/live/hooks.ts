@@ -1,6 +1,13 @@
 /** How components read the live picture, the clock and single resources. */
 
-import { createContext, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import {
+  createContext,
+  useContext,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import { platformNow } from "../api/http";
 import { asProblem, type Problem } from "../api/problem";
 import type { SoukEvent } from "../api/types";

@@ -57,9 +57,7 @@ function moveNode(overview: Overview, event: SoukEvent, change: string): Overvie
   const state = change as NodeState;
   return {
     ...overview,
-    nodes: overview.nodes.map((node) =>
-      node.id === event.subject_id ? { ...node, state } : node,
-    ),
+    nodes: overview.nodes.map((node) => (node.id === event.subject_id ? { ...node, state } : node)),
   };
 }
 
@@ -90,7 +88,11 @@ const POINTS_MAX = 400;
 export const seriesKey = (cellId: string, resource: string) => `${cellId} ${resource}`;
 
 /** ``series`` with ``rows`` sorted in, repeats and points out of the window dropped. */
-export function addPrices(series: PriceSeries, rows: readonly PriceRow[], now: number): PriceSeries {
+export function addPrices(
+  series: PriceSeries,
+  rows: readonly PriceRow[],
+  now: number,
+): PriceSeries {
   const next = new Map(series);
   for (const row of rows) {
     const at = Date.parse(row.at);

@@ -31,6 +31,10 @@ export function eventHref(event: SoukEvent): string | null {
 /** What people call the event's subject: its name where the overview knows it, else its id. */
 export function eventSubject(event: SoukEvent, overview: Overview | null): string {
   const id = text(event.data.job_id) || event.subject_id;
-  const known = [...(overview?.jobs.recent ?? []), ...(overview?.nodes ?? []), ...(overview?.cells ?? [])];
+  const known = [
+    ...(overview?.jobs.recent ?? []),
+    ...(overview?.nodes ?? []),
+    ...(overview?.cells ?? []),
+  ];
   return text(event.data.name) || known.find((one) => one.id === id)?.name || shortId(id);
 }

@@ -32,7 +32,12 @@ export function describeConnection(facts: {
         return { tone: "bad", word: "out of date", age, detail: problem.message };
       }
       if (old) {
-        return { tone: "wait", word: ageMs === null ? "loading" : "behind", age, detail: "Events arrive, the overview is being loaded." };
+        return {
+          tone: "wait",
+          word: ageMs === null ? "loading" : "behind",
+          age,
+          detail: "Events arrive, the overview is being loaded.",
+        };
       }
       return { tone: "good", word: "live", age: null, detail: "Events arrive as they happen." };
     case "connecting":

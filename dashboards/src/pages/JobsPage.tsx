@@ -89,7 +89,10 @@ function JobList({ state, name }: { state: string; name: string }) {
   const more = async () => {
     try {
       const page = await listJobs({ state, name, cursor });
-      setOlder({ items: [...(older?.items ?? first.data?.items ?? []), ...page.items], cursor: page.next_cursor });
+      setOlder({
+        items: [...(older?.items ?? first.data?.items ?? []), ...page.items],
+        cursor: page.next_cursor,
+      });
       setProblem(null);
     } catch (error) {
       setProblem(asProblem(error));

@@ -4,7 +4,15 @@ import { useEffect, useState } from "react";
 import { getNode, listLeases, patchNode } from "../api/endpoints";
 import { asProblem, type Problem } from "../api/problem";
 import type { Node } from "../api/types";
-import { amount, compact, formatBytes, formatShare, orderedResources, resourceFormat, shortId } from "../format/units";
+import {
+  amount,
+  compact,
+  formatBytes,
+  formatShare,
+  orderedResources,
+  resourceFormat,
+  shortId,
+} from "../format/units";
 import { useLoaded } from "../live/hooks";
 import { Link } from "../router";
 import { maySteerNode, useSession } from "../session";
@@ -98,8 +106,11 @@ function CapacityPanel({ node }: { node: Node }) {
 
 function MeasuredPanel({ node }: { node: Node }) {
   const busy = busyCores(node);
-  const { memory_free_bytes: memory, disk_free_bytes: disk, load_1m_milli: load } =
-    node.measured ?? {};
+  const {
+    memory_free_bytes: memory,
+    disk_free_bytes: disk,
+    load_1m_milli: load,
+  } = node.measured ?? {};
   return (
     <Panel title="Measured on the device" note="whoever uses it">
       <dl className="facts">
@@ -180,4 +191,3 @@ function AboutPanel({ node }: { node: Node }) {
     </Panel>
   );
 }
-

@@ -53,7 +53,12 @@ export function SignInPage({
           <legend className="visually-hidden">Sign in with</legend>
           {[false, true].map((key) => (
             <label key={String(key)}>
-              <input type="radio" name="with" checked={byKey === key} onChange={() => setByKey(key)} />
+              <input
+                type="radio"
+                name="with"
+                checked={byKey === key}
+                onChange={() => setByKey(key)}
+              />
               {key ? "API key" : "Name and password"}
             </label>
           ))}
@@ -65,7 +70,15 @@ export function SignInPage({
             hint="On the platform's own machine the operator's key is in credentials/operator.json of its data directory."
           >
             {(ids) => (
-              <input {...ids} name="api_key" type="password" required autoFocus autoComplete="off" placeholder="souk_…" />
+              <input
+                {...ids}
+                name="api_key"
+                type="password"
+                required
+                autoFocus
+                autoComplete="off"
+                placeholder="souk_…"
+              />
             )}
           </Field>
         ) : (
@@ -75,7 +88,13 @@ export function SignInPage({
             </Field>
             <Field label="Password" error={errorAt(errors, "password")}>
               {(ids) => (
-                <input {...ids} name="password" type="password" required autoComplete="current-password" />
+                <input
+                  {...ids}
+                  name="password"
+                  type="password"
+                  required
+                  autoComplete="current-password"
+                />
               )}
             </Field>
           </>

@@ -58,7 +58,12 @@ export function Id({ id, whole = false }: { id: string; whole?: boolean }) {
     }
   };
   return (
-    <button type="button" className="id" title={`${id} (click to copy)`} onClick={() => void copy()}>
+    <button
+      type="button"
+      className="id"
+      title={`${id} (click to copy)`}
+      onClick={() => void copy()}
+    >
       {copied ? "copied" : whole ? id : shortId(id)}
     </button>
   );
@@ -84,7 +89,11 @@ export function Meter({
   return (
     <span className="meter" role="img" aria-label={label} title={label}>
       {parts.map((part) => (
-        <span key={part.className} className={part.className} style={{ width: share(part.value) }} />
+        <span
+          key={part.className}
+          className={part.className}
+          style={{ width: share(part.value) }}
+        />
       ))}
     </span>
   );

@@ -67,8 +67,11 @@ export function busyCores(node: Node): number | null {
 }
 
 export function condition(node: Node): string {
-  const { battery_percent: battery, on_battery, temperature_millicelsius: heat } =
-    node.measured ?? {};
+  const {
+    battery_percent: battery,
+    on_battery,
+    temperature_millicelsius: heat,
+  } = node.measured ?? {};
   const parts = [];
   if (on_battery) parts.push(`battery ${battery ?? "?"} %`);
   else if (battery !== null && battery !== undefined) parts.push(`mains, ${battery} %`);
@@ -105,7 +108,11 @@ export function NodeRow({ node }: { node: Node }) {
       </td>
       <td className="wide-only">{condition(node) || <span className="muted">–</span>}</td>
       <td className="num wide-only">
-        {node.reliability === null ? <span className="muted">–</span> : formatShare(node.reliability)}
+        {node.reliability === null ? (
+          <span className="muted">–</span>
+        ) : (
+          formatShare(node.reliability)
+        )}
       </td>
       <td className="num">
         <Age at={node.last_seen_at} {...(awake ? { staleMs: SILENT_MS } : {})} />

@@ -120,9 +120,26 @@ function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to:
 function SpanBar({ span, state }: { span: Span; state: string }) {
   const x = (share: number) => share * 100;
   return (
-    <svg className={`span-bar tone-${toneOf(state)}`} viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-      <rect className="span-wait" x={x(span.waitFrom)} y="4" height="2" width={x(span.runFrom - span.waitFrom)} />
-      <rect className="span-run" x={Math.min(99, x(span.runFrom))} y="1" height="8" width={Math.max(1, x(span.runTo - span.runFrom))} />
+    <svg
+      className={`span-bar tone-${toneOf(state)}`}
+      viewBox="0 0 100 10"
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
+      <rect
+        className="span-wait"
+        x={x(span.waitFrom)}
+        y="4"
+        height="2"
+        width={x(span.runFrom - span.waitFrom)}
+      />
+      <rect
+        className="span-run"
+        x={Math.min(99, x(span.runFrom))}
+        y="1"
+        height="8"
+        width={Math.max(1, x(span.runTo - span.runFrom))}
+      />
     </svg>
   );
 }

@@ -30,8 +30,7 @@ export function ExplainPanel({ loaded }: { loaded: Loaded<Explanation> }) {
       <p className="explain-summary">{data.summary}</p>
       {data.price_to_win_micros_per_hour !== null && (
         <p className="panel-text">
-          It would have won at{" "}
-          <Credits micros={data.price_to_win_micros_per_hour} per="slot·h" />.
+          It would have won at <Credits micros={data.price_to_win_micros_per_hour} per="slot·h" />.
         </p>
       )}
       {data.ruled_out.length > 0 && (
@@ -51,7 +50,10 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
   return (
     <>
       <h3>
-        Candidates <small className="muted">best {best.length} of {candidates.length}</small>
+        Candidates{" "}
+        <small className="muted">
+          best {best.length} of {candidates.length}
+        </small>
       </h3>
       <div className="scroll">
         <table className="table table-small">
@@ -108,7 +110,10 @@ function Rounds({ rounds }: { rounds: readonly RoundOutcome[] }) {
   return (
     <>
       <h3>
-        Rounds <small className="muted">newest {newest.length} of {rounds.length}</small>
+        Rounds{" "}
+        <small className="muted">
+          newest {newest.length} of {rounds.length}
+        </small>
       </h3>
       <ul className="rounds">
         {newest.map((round) => (

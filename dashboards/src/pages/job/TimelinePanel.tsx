@@ -49,7 +49,10 @@ export function TimelinePanel({ job }: { job: Job }) {
     <Panel title="Timeline">
       <ol className="steps">
         {steps.map((step, at) => (
-          <li key={step.label} className={`step tone-${tone(step, at)} ${step.at ? "" : "step-open"}`}>
+          <li
+            key={step.label}
+            className={`step tone-${tone(step, at)} ${step.at ? "" : "step-open"}`}
+          >
             <span className="step-label">{step.label}</span>
             {step.at ? (
               <Clock at={step.at} />

@@ -89,7 +89,10 @@ function CellRows({ group }: { group: ReturnType<typeof groupByCell>[number] }) 
                   {label}
                   <CapacityBar resource={resource} leased={leased} total={total} />
                   <span className="figure">
-                    {amount(resource, group.nodes.reduce((sum, node) => sum + sellable(node, resource), 0))}{" "}
+                    {amount(
+                      resource,
+                      group.nodes.reduce((sum, node) => sum + sellable(node, resource), 0),
+                    )}{" "}
                     <span className="unit">
                       of {amount(resource, total)} {unit} free
                     </span>

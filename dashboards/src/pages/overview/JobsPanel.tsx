@@ -26,7 +26,10 @@ export function JobsPanel({ jobs }: { jobs: Overview["jobs"] }) {
           const count = jobs.by_state[state] ?? 0;
           return (
             <li key={state}>
-              <Link href={`/jobs?state=${state}`} className={count ? `tone-${toneOf(state)}` : "muted"}>
+              <Link
+                href={`/jobs?state=${state}`}
+                className={count ? `tone-${toneOf(state)}` : "muted"}
+              >
                 <StateShape state={state} />
                 <b>{count.toLocaleString("en-US")}</b> {state}
               </Link>

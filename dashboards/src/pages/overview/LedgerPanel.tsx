@@ -15,7 +15,9 @@ export function LedgerPanel({
   balances: readonly AccountBalance[];
   invariants: Overview["invariants"];
 }) {
-  const shown = balances.filter((row) => TRADES.has(row.role) || row.posted_micros || row.held_micros);
+  const shown = balances.filter(
+    (row) => TRADES.has(row.role) || row.posted_micros || row.held_micros,
+  );
   return (
     <Panel title="Balances" note="credits">
       {shown.length === 0 ? (

@@ -116,10 +116,17 @@ function ModelField({ form, set, errors }: FieldsProps) {
         label="Model"
         className="field-wide"
         error={errorAt(errors, "onnx")}
-        hint={chosen && `takes ${chosen.inputs.map(shape).join("; ")} · gives ${chosen.outputs.map(shape).join("; ")}`}
+        hint={
+          chosen &&
+          `takes ${chosen.inputs.map(shape).join("; ")} · gives ${chosen.outputs.map(shape).join("; ")}`
+        }
       >
         {(ids) => (
-          <select {...ids} value={form.model} onChange={(event) => set("model", event.target.value)}>
+          <select
+            {...ids}
+            value={form.model}
+            onChange={(event) => set("model", event.target.value)}
+          >
             <option value="">
               {models.data?.items.length === 0 ? "none yet: upload one" : "choose…"}
             </option>

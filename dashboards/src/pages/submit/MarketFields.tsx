@@ -50,9 +50,27 @@ export function MarketFields({ likely, ...props }: FieldsProps & { likely: JobPl
   return (
     <Panel title="Needs and price" note="for one slot: one task at a time">
       <div className="fields fields-small">
-        <TextField {...props} field="cores" pointer="resources/cpu_millis" label="CPU" unit="cores" />
-        <TextField {...props} field="memoryMib" pointer="resources/memory_bytes" label="Memory" unit="MiB" />
-        <TextField {...props} field="slots" pointer="slots_max" label="Slots at once" placeholder="as many as tasks" />
+        <TextField
+          {...props}
+          field="cores"
+          pointer="resources/cpu_millis"
+          label="CPU"
+          unit="cores"
+        />
+        <TextField
+          {...props}
+          field="memoryMib"
+          pointer="resources/memory_bytes"
+          label="Memory"
+          unit="MiB"
+        />
+        <TextField
+          {...props}
+          field="slots"
+          pointer="slots_max"
+          label="Slots at once"
+          placeholder="as many as tasks"
+        />
         <TextField
           {...props}
           field="limitCredits"
@@ -97,7 +115,11 @@ export function PlaceFields(props: FieldsProps) {
       <div className="fields fields-small">
         <Field label="Cell" error={errorAt(errors, "cell")}>
           {(ids) => (
-            <select {...ids} value={form.cell} onChange={(event) => set("cell", event.target.value)}>
+            <select
+              {...ids}
+              value={form.cell}
+              onChange={(event) => set("cell", event.target.value)}
+            >
               <option value="">any: the platform chooses</option>
               {overview?.cells
                 .filter((cell) => cell.level === "cell")
@@ -109,9 +131,28 @@ export function PlaceFields(props: FieldsProps) {
             </select>
           )}
         </Field>
-        <TextField {...props} field="labels" pointer="constraints/labels" label="Labels" placeholder="gpu=yes, site=roof" />
-        <TextField {...props} field="arch" pointer="constraints/arch" label="Architecture" placeholder="any" />
-        <TextField {...props} field="latencyMs" pointer="qos/latency_ms_max" label="Latency at most" unit="ms" placeholder="any" />
+        <TextField
+          {...props}
+          field="labels"
+          pointer="constraints/labels"
+          label="Labels"
+          placeholder="gpu=yes, site=roof"
+        />
+        <TextField
+          {...props}
+          field="arch"
+          pointer="constraints/arch"
+          label="Architecture"
+          placeholder="any"
+        />
+        <TextField
+          {...props}
+          field="latencyMs"
+          pointer="qos/latency_ms_max"
+          label="Latency at most"
+          unit="ms"
+          placeholder="any"
+        />
       </div>
       {form.cell && (
         <label className="check">
@@ -131,9 +172,26 @@ export function LimitFields(props: FieldsProps) {
   return (
     <Panel title="Limits">
       <div className="fields fields-small">
-        <TextField {...props} field="maxRunS" pointer="limits/max_run_s" label="One attempt at most" unit="s" />
-        <TextField {...props} field="maxTotalS" pointer="limits/max_total_s" label="Job ends within" unit="s" />
-        <TextField {...props} field="attempts" pointer="retry/attempts_max" label="Attempts of a task" />
+        <TextField
+          {...props}
+          field="maxRunS"
+          pointer="limits/max_run_s"
+          label="One attempt at most"
+          unit="s"
+        />
+        <TextField
+          {...props}
+          field="maxTotalS"
+          pointer="limits/max_total_s"
+          label="Job ends within"
+          unit="s"
+        />
+        <TextField
+          {...props}
+          field="attempts"
+          pointer="retry/attempts_max"
+          label="Attempts of a task"
+        />
       </div>
     </Panel>
   );

@@ -12,7 +12,11 @@ import type { Planned } from "./usePlan";
 
 export function PlanPanel({ planned, missing }: { planned: Planned; missing: string | null }) {
   return (
-    <Panel title="Plan" note="before anything is spent" className={planned.current ? "" : "plan-stale"}>
+    <Panel
+      title="Plan"
+      note="before anything is spent"
+      className={planned.current ? "" : "plan-stale"}
+    >
       <PlanBody planned={planned} missing={missing} />
     </Panel>
   );
@@ -74,7 +78,17 @@ function PlanBody({ planned, missing }: { planned: Planned; missing: string | nu
   );
 }
 
-function Three({ low, likely, high, per }: { low: number; likely: number; high: number; per?: string }): ReactNode {
+function Three({
+  low,
+  likely,
+  high,
+  per,
+}: {
+  low: number;
+  likely: number;
+  high: number;
+  per?: string;
+}): ReactNode {
   return (
     <>
       <Credits micros={likely} {...(per ? { per } : {})} />{" "}

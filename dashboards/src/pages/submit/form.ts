@@ -156,7 +156,10 @@ function money(form: JobForm, errors: Errors): Record<string, unknown> {
 
 function place(form: JobForm, errors: Errors): Record<string, unknown> {
   const labels = pairs(form.labels, ",", "constraints/labels", errors);
-  const arch = form.arch.split(",").map((one) => one.trim()).filter(Boolean);
+  const arch = form.arch
+    .split(",")
+    .map((one) => one.trim())
+    .filter(Boolean);
   const constraints = {
     ...(Object.keys(labels).length ? { labels } : {}),
     ...(arch.length ? { arch } : {}),
@@ -169,9 +172,17 @@ function place(form: JobForm, errors: Errors): Record<string, unknown> {
 }
 
 /** `a=1, b=2` → `{a: "1", b: "2"}`. */
-function pairs(text: string, separator: string, at: string, errors: Errors): Record<string, string> {
+function pairs(
+  text: string,
+  separator: string,
+  at: string,
+  errors: Errors,
+): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const part of text.split(separator).map((one) => one.trim()).filter(Boolean)) {
+  for (const part of text
+    .split(separator)
+    .map((one) => one.trim())
+    .filter(Boolean)) {
     const equals = part.indexOf("=");
     if (equals < 1) errors[at] = `“${part}” is no name=value.`;
     else found[part.slice(0, equals).trim()] = part.slice(equals + 1).trim();
