@@ -4,7 +4,6 @@ The table ``CHECKS`` is the order: a check that needs an earlier one which faile
 """
 
 import http.client
-import shutil
 import socket
 import ssl
 import threading
@@ -17,6 +16,7 @@ from typing import Any, Literal
 from edge_agent.config import AgentConfig
 from edge_agent.https import Address, parse_address, verified_context
 from edge_agent.identity import Enrolment, StateDir
+from edge_agent.machine import disk_free_bytes
 from edge_agent.runtimes import installed
 from edge_agent.wire import CONTROL_STATE
 
@@ -109,7 +109,7 @@ def _state_dir(patient: Patient) -> str:
 
 
 def _disk(patient: Patient) -> str:
-    free = shutil.disk_usage(patient.state.path).free
+    free = disk_free_bytes(patient.state.path)
     if free < DISK_FREE_BYTES_MIN:
         raise _Bad(f"{free >> 20} MiB free", "free some space, or move the state directory")
     return f"{free / 2**30:.1f} GiB free"
@@ -201,14 +201,14 @@ def _clock(patient: Patient) -> str:
 
 
 def _mqtt(patient: Patient) -> str:
-    import paho.mqtt.client as mqtt
-    from paho.mqtt.enums import CallbackAPIVersion
-
+    from edge_agent import mqtt
     from edge_agent.link import client_context
 
     assert patient.enrolment is not None
     # A name of its own: the running agent's connection must not be taken over.
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"{patient.enrolment.node_id}-dr")
+    client = mqtt.Client(
+        mqtt.CallbackAPIVersion.VERSION2, client_id=f"{patient.enrolment.node_id}-dr"
+    )
     client.tls_set_context(
         client_context(ca=patient.state.ca, credentials=patient.state.credentials)
     )

@@ -14,9 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
+from edge_agent import mqtt
 from edge_agent.https import Address
 from edge_agent.loop import Loop
 from edge_agent.workers import Workers
@@ -125,7 +123,7 @@ class Link:
 
     def _connect(self, will_topic: str, will_payload: bytes) -> None:
         client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
+            mqtt.CallbackAPIVersion.VERSION2,
             client_id=self._node,
             clean_session=False,
             reconnect_on_failure=False,

@@ -217,6 +217,7 @@ class AgentRuntime:
         """Connected: the last death of ours no longer holds; then introduce the node."""
         death = up_topic(self._enrolment.node_id, "death")
         self._link.publish(death, b"", qos=1, retain=True)
+        self._housekeeping_at = 0  # so that the status file says so
         self._effects += self._core.connected(unix_ms())
 
     def link_down(self) -> None:

@@ -3,6 +3,7 @@
 import base64
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -65,6 +66,9 @@ class ControlPlane:
         self._client.on_connect = lambda c, *_: c.subscribe(up_filter(node), qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
+        self._client.on_socket_open = lambda _c, _d, sock: sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
         parts = urlsplit(server.url)
         assert parts.hostname is not None
         assert parts.port is not None
