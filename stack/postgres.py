@@ -48,6 +48,8 @@ COMMON: Mapping[str, str] = {
     "wal_compression": "on",
     "synchronous_commit": "on",
     "jit": "off",  # our statements are short: compiling them costs more than running them
+    # Plans are kept by connections; they must hear soon of tables that were empty at the start.
+    "autovacuum_naptime": "5s",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_duration_statement": "1s",

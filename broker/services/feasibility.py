@@ -18,8 +18,9 @@ from db.control.rounds import CellRow
 from db.control.submitting import CellFit, Wish, read_fit
 from market.plan import Loss
 
-SLOW_S = 0.005  # a fleet that takes longer than this to judge is judged anew once in KEPT_S
-KEPT_S = 0.5
+SLOW_S = 0.005  # a fleet that takes longer than this to judge is not judged for each job anew
+KEPT_S = 0.5  # but so often, or as often as takes a tenth of the time
+KEPT_MAX_S = 5.0
 KEPT_MAX = 256
 LATENCY_IN_CELL_MS = 1
 
@@ -156,10 +157,10 @@ class _Kept:
 
     def get(self, key: str, at: float) -> list[CellFit] | None:
         entry = self._entries.get(key)
-        return entry[1] if entry is not None and at - entry[0] < KEPT_S else None
+        return entry[1] if entry is not None and at < entry[0] else None
 
-    def put(self, key: str, at: float, fits: list[CellFit]) -> None:
-        self._entries[key] = (at, fits)
+    def put(self, key: str, until: float, fits: list[CellFit]) -> None:
+        self._entries[key] = (until, fits)
         self._entries.move_to_end(key)
         while len(self._entries) > KEPT_MAX:
             self._entries.popitem(last=False)
@@ -175,6 +176,7 @@ def _read(session: Session, wish: Wish) -> list[CellFit]:
     if (known := kept.get(key, began)) is not None:
         return known
     fits = read_fit(session, wish)
-    if time.monotonic() - began > SLOW_S and any(not fit.broken for fit in fits):
-        kept.put(key, began, fits)
+    ended = time.monotonic()
+    if ended - began > SLOW_S and any(not fit.broken for fit in fits):
+        kept.put(key, ended + min(max(KEPT_S, 10 * (ended - began)), KEPT_MAX_S), fits)
     return fits

@@ -150,18 +150,18 @@ _FIT = text("""
             CASE WHEN broken IN ('', 'speed', 'deadline') AND slots < 1 THEN 'too_large'
                 ELSE broken END AS broken
         FROM judged
+    ), leased AS (
+        SELECT cell_id, sum(slots * ceil(greatest(
+            cpu_millis / nullif(:cpu_millis, 0)::float8,
+            memory_bytes / nullif(:memory_bytes, 0)::float8,
+            0
+        )))::bigint AS slots
+        FROM leases WHERE state = 'active' GROUP BY cell_id
     )
     SELECT f.cell_id, c.latitude, c.longitude, f.broken, count(*), count(*) FILTER (WHERE f.online),
         coalesce(sum(f.slots) FILTER (WHERE f.online), 0)::bigint,
-        CASE f.broken WHEN '' THEN (
-            SELECT coalesce(sum(ceil(greatest(
-                l.cpu_millis / nullif(:cpu_millis, 0)::float8,
-                l.memory_bytes / nullif(:memory_bytes, 0)::float8,
-                0
-            ) * l.slots)), 0)::bigint
-            FROM leases l WHERE l.state = 'active' AND l.cell_id = f.cell_id
-        ) ELSE 0 END
-    FROM fitting f JOIN cells c ON c.id = f.cell_id
+        CASE f.broken WHEN '' THEN coalesce(max(l.slots), 0) ELSE 0 END
+    FROM fitting f JOIN cells c ON c.id = f.cell_id LEFT JOIN leased l ON l.cell_id = f.cell_id
     GROUP BY f.cell_id, c.latitude, c.longitude, f.broken
     ORDER BY f.cell_id, f.broken
 """)

@@ -24,7 +24,9 @@ FOR EACH STATEMENT EXECUTE FUNCTION accounts_open_balance();
 
 -- Applies one statement's transfers to the balances; locks the rows in the order of their ids.
 -- SK001: a resolution does not fit its hold.  SK002: somebody has too little.
-CREATE FUNCTION transfers_apply() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Its plans are kept by each connection and may have been made when the ledger was small; without
+-- sequential scans they stay right when it is large.
+CREATE FUNCTION transfers_apply() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     misfit record;
     short record;
@@ -34,8 +36,9 @@ DECLARE
 BEGIN
     SELECT p.id, p.resolves INTO misfit
     FROM posted_now p JOIN transfers h ON h.id = p.resolves
-    WHERE h.kind <> 'hold' OR h.debit_id <> p.debit_id OR h.credit_id <> p.credit_id
-        OR p.amount_micros > h.amount_micros
+    WHERE p.resolves IS NOT NULL
+        AND (h.kind <> 'hold' OR h.debit_id <> p.debit_id OR h.credit_id <> p.credit_id
+            OR p.amount_micros > h.amount_micros)
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'transfer % does not fit the hold % that it resolves',
@@ -57,6 +60,7 @@ BEGIN
             UNION ALL
             SELECT h.debit_id, 0, -h.amount_micros
             FROM posted_now p JOIN transfers h ON h.id = p.resolves
+            WHERE p.resolves IS NOT NULL
         ) m
         GROUP BY m.account_id
         HAVING sum(m.posted) <> 0 OR sum(m.held) <> 0
