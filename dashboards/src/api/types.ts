@@ -277,7 +277,7 @@ export interface JobPlan {
   cost_micros: Range3 | null;
   hold_micros: number;
   chance: number;
-  start_ms: { p50: number; p90: number } | null;
+  start_ms: { p50: number | null; p90: number | null } | null;
   cell_id: string | null;
 }
 

@@ -7,11 +7,10 @@ export function RuledOutList({ items }: { items: readonly RuledOut[] }) {
     <ul className="ruled-out">
       {items.map((item) => (
         <li key={item.constraint}>
-          <b className="figure">{item.count}</b>
-          <span>
-            {item.constraint.replaceAll("_", " ")}
-            {item.detail && <span className="muted"> {item.detail}</span>}
-          </span>
+          <b className="figure" title={item.constraint}>
+            {item.count || "now"}
+          </b>
+          <span>{item.detail || item.constraint.replaceAll("_", " ")}</span>
         </li>
       ))}
     </ul>

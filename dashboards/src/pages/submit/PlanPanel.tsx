@@ -30,6 +30,7 @@ function PlanBody({ planned, missing }: { planned: Planned; missing: string | nu
   if (!plan) return <Loading rows={5} label="Asking the market" />;
   const cell = overview?.cells.find((one) => one.id === plan.cell_id)?.name ?? plan.cell_id;
   const range = plan.price_micros_per_hour;
+  const start = plan.start_ms;
   const cost = plan.cost_micros;
   return (
     <>
@@ -47,12 +48,16 @@ function PlanBody({ planned, missing }: { planned: Planned; missing: string | nu
               {cell && `, from ${cell}`}
             </span>
           </Fact>
-          {plan.start_ms && (
-            <Fact label="Starts within">
-              {formatDuration(plan.start_ms.p50)} <span className="unit">p50</span> ·{" "}
-              {formatDuration(plan.start_ms.p90)} <span className="unit">p90</span>
-            </Fact>
-          )}
+          <Fact label="Starts within">
+            {start?.p50 != null && start.p90 != null ? (
+              <>
+                {formatDuration(start.p50)} <span className="unit">p50</span> ·{" "}
+                {formatDuration(start.p90)} <span className="unit">p90</span>
+              </>
+            ) : (
+              <span className="muted">nobody could serve it at this moment</span>
+            )}
+          </Fact>
           {range && (
             <Fact label="Price">
               <Three low={range.low} likely={range.likely} high={range.high} per="slot·h" />
@@ -70,7 +75,9 @@ function PlanBody({ planned, missing }: { planned: Planned; missing: string | nu
       )}
       {plan.reasons.length > 0 && (
         <>
-          <h3>Nodes ruled out</h3>
+          <h3>
+            {plan.reasons.some((reason) => reason.count) ? "Nodes ruled out" : "At this moment"}
+          </h3>
           <RuledOutList items={plan.reasons} />
         </>
       )}
