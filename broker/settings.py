@@ -248,6 +248,11 @@ class Settings(BaseSettings):
         return self.home / "credentials"
 
     @property
+    def mqtt_revoked_file(self) -> Path:
+        """The ids of revoked nodes, which our own MQTT server follows."""
+        return self.home / "mqtt" / "revoked"
+
+    @property
     def api_url(self) -> str:
         return self.api_public_url or f"http://{_reachable(self.api_host)}:{self.api_port}"
 

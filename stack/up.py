@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from broker.home import default_home
 from broker.settings import Settings, get_settings
 from stack.home import Home, State
@@ -50,6 +52,10 @@ def up(report: Report, on_ready: Callable[[Settings], None]) -> None:
         _run(home, report, on_ready)
     except (StartFailed, PortTaken, MqttFailed, PostgresFailed, PostgresMissing) as error:
         raise UpFailed(str(error)) from error
+    except ValidationError as error:
+        raise UpFailed(
+            f"a setting is not right (docs/settings.md has them all):\n{error}"
+        ) from error
     finally:
         home.forget_settings()
         os.close(lock)

@@ -21,6 +21,7 @@ from broker.mqtt import Arrived, Link
 from broker.process import StopSignal, utc_now
 from broker.readiness import mark_ready
 from broker.reconcile import Reconciler
+from broker.revocations import RevokedList
 from broker.services.secret import load_secret
 from broker.services.sender import Sender
 from broker.settings import Settings, get_settings
@@ -78,12 +79,15 @@ def run(settings: Settings, stop: StopSignal) -> None:
         lost_after_s=settings.lost_after_s,
         fee_basis_points=settings.fee_basis_points,
     )
+    revoked = RevokedList(sessions=sessions, path=settings.mqtt_revoked_file, clock=utc_now)
     link.start()
     threads = [
         _thread("outbox", lambda: _each_hint(outbox_hint, stop, outbox.drain)),
         _thread(
             "timer",
-            lambda: _each_while(TIMER_EVERY_S, stop, (dispatcher.resend, reconciler.run)),
+            lambda: _each_while(
+                TIMER_EVERY_S, stop, (dispatcher.resend, reconciler.run, revoked.run)
+            ),
         ),
         _thread("rounds", lambda: _enqueue(rounds)),
     ]

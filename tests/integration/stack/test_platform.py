@@ -13,10 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from broker.services.pki_files import PkiPaths
 from stack.databases import plain
 from stack.plan import CHECKOUT
 from stack.processes import ProcessId, wait_until
 from stack.running import Platform, running_platform
+
+from .mqtt_clients import Client, Identity, device_identity
 
 PROCESSES = ("postgres", "mqtt", "api", "ingest", "dispatch", "worker", "beat")
 WAIT_S = 60.0
@@ -98,6 +101,58 @@ def test_logs_are_merged_and_chosen(platform: Platform) -> None:
     assert {line.split()[0] for line in everything.splitlines()} >= {"postgres", "worker"}
     assert "database system is ready" in souk(platform, "logs", "postgres").stdout
     assert souk(platform, "logs", "nobody").returncode == 2
+
+
+def test_node_revoked_in_the_database_is_cut_off_by_the_mqtt_server(
+    platform: Platform, tmp_path: Path
+) -> None:
+    node = "node_" + "5" * 32
+    pki = PkiPaths.within(platform.root / "pki")
+    identity = device_identity(pki, tmp_path, node)
+    insert_node(platform, node)
+    client = Client(platform.mqtt_url, pki.ca_pem, identity).wait_connected()
+    own = Identity(certificate=pki.platform_pem, key=pki.platform_key)
+    listener = Client(str(platform.recorded["mqtt_url"]), pki.ca_pem, own).wait_connected()
+    topic = f"souk/v1/n/{node}/up/other"
+    try:
+        listener.subscribe(topic)
+        client.publish(topic, "before")
+        assert listener.next() == (topic, "before")
+        execute(platform, f"UPDATE nodes SET state = 'revoked' WHERE id = '{node}'")
+
+        def silenced() -> bool:
+            client.paho.publish(topic, "after", qos=1)
+            return listener.hears_nothing()
+
+        assert wait_until(silenced, timeout_s=10)
+    finally:
+        client.close()
+        listener.close()
+
+
+def insert_node(platform: Platform, node: str) -> None:
+    """A node with just what the table insists on, of the operator's account."""
+    columns = dict(
+        execute(
+            platform,
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_name = 'nodes' AND is_nullable = 'NO'",
+        )
+    )
+    filler = {"jsonb": "'{}'", "boolean": "false", "character varying": "''", "text": "''"}
+    values = {name: filler.get(kind, "0") for name, kind in columns.items()} | {
+        "id": f"'{node}'",
+        "owner_id": "(SELECT id FROM accounts LIMIT 1)",
+        "cell_id": "(SELECT id FROM cells LIMIT 1)",
+        "name": "'cut'",
+        "state": "'online'",
+        "enrolled_at": "now()",
+        "certificate_expires_at": "now() + interval '1 day'",
+    }
+    execute(
+        platform,
+        f"INSERT INTO nodes ({', '.join(values)}) VALUES ({', '.join(values.values())})",
+    )
 
 
 def test_second_up_says_that_it_runs(platform: Platform) -> None:
