@@ -1,0 +1,171 @@
+"""What a job may expect before it is submitted: whether, where, for how much, how soon."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from broker.services import job_spec
+from broker.services.feasibility import RuledOut, judge
+from broker.services.job_spec import JobSpec
+from broker.services.jobs import lease_window_ms
+from broker.services.refusals import NotFound
+from broker.services.shares import Shares
+from broker.services.snapshots import build_snapshot, current_policy, read_rows
+from db.control import explaining, rounds
+from db.control.rounds import BidRow
+from db.engine import dump_json
+from market.money import charge_micros
+from market.plan import Loss
+from market.predict import Prediction, predict
+from market.resources import RESOURCE_NAMES
+
+BIDS_READ_MAX = 2_000  # competing demands that a prediction looks at
+RECENT = timedelta(hours=1)
+START_MS = (60.0, 250.0)  # median and 90th percentile where nothing has started of late
+HYPOTHETICAL = "demand_planned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """From the best case to the worst."""
+
+    low: int
+    likely: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """The answer to a plan; prices are micros of one slot-hour, costs of the whole job."""
+
+    serviceable: bool
+    reasons: tuple[RuledOut, ...]
+    candidates: int
+    price_micros_per_hour: Range
+    cost_micros: Range
+    hold_micros: int
+    chance: float
+    start_ms_p50: float | None
+    start_ms_p90: float | None
+    cell_id: str | None
+
+
+def plan_job(
+    session: Session,
+    *,
+    account_id: str,
+    spec: JobSpec,
+    now: datetime,
+    mechanism: str = "greedy",
+    round_wait_ms: float = 5_000.0,
+) -> JobPlan:
+    """Predict what would become of ``spec`` if it were submitted now; writes nothing.
+
+    ``round_wait_ms`` is how long a demand without room waits between rounds. Raises ``NotFound``.
+    """
+    name = explaining.account_name(session, account_id)
+    if name is None:
+        raise NotFound("account", account_id)
+    verdict = judge(session, spec, tenant=name, salt="00000000")
+    if not verdict.home:
+        return _unserviceable(spec, verdict.ruled_out)
+    found = _predict(
+        session, spec, account_id=account_id, cell=verdict.home, now=now, mechanism=mechanism
+    )
+    usual = explaining.start_times(session, since=now - RECENT)
+    p50, p90 = usual if usual[0] else START_MS
+    reasons = verdict.ruled_out
+    if not found.servable:
+        reasons = (_now(found), *reasons)
+    if found.start_ms is None:
+        p50, p90 = p50 + round_wait_ms, p90 + 10 * round_wait_ms
+    return JobPlan(
+        serviceable=True,
+        reasons=reasons,
+        candidates=found.candidates,
+        price_micros_per_hour=Range(
+            low=found.price_low, likely=found.price_likely, high=found.price_high
+        ),
+        cost_micros=_costs(spec, found),
+        hold_micros=spec.budget_micros,
+        chance=found.chance,
+        start_ms_p50=p50 if found.servable else None,
+        start_ms_p90=p90 if found.servable else None,
+        cell_id=verdict.home,
+    )
+
+
+def _predict(
+    session: Session,
+    spec: JobSpec,
+    *,
+    account_id: str,
+    cell: str,
+    now: datetime,
+    mechanism: str,
+) -> Prediction:
+    policy = current_policy(session, mechanism=mechanism)
+    bids = rounds.read_bids(session, cell, most=BIDS_READ_MAX)
+    bids.append(_bid(spec, account_id=account_id, cell=cell, now=now))
+    rows = read_rows(session, cells=[cell], bids=bids, policy=policy, shares=Shares(), now=now)
+    snapshot = build_snapshot(
+        rows, round_id="round_planned", cell=cell, policy=policy, now=now, seed=0
+    )
+    return predict(snapshot, len(bids) - 1, next_round_ms=0)
+
+
+def _bid(spec: JobSpec, *, account_id: str, cell: str, now: datetime) -> BidRow:
+    document = job_spec.to_document(spec)
+    needs = {name: document[name] for name in ("kind", "constraints", "qos")}
+    return BidRow(
+        demand=HYPOTHETICAL,
+        account=account_id,
+        home_cell=cell,
+        slots=max(1, min(spec.slots_max, len(spec.tasks))),
+        slots_min=1,
+        limit_micros_per_hour=spec.limit_micros_per_hour,
+        duration_ms=lease_window_ms(spec),
+        created_ms=int(now.timestamp() * 1000),
+        needs=dump_json(needs),
+        resources=tuple(spec.resources.get(name, 0) for name in RESOURCE_NAMES),
+    )
+
+
+def _costs(spec: JobSpec, found: Prediction) -> Range:
+    """Work that the tenant did not estimate may take from a millisecond to its run limit."""
+    tasks, longest = len(spec.tasks), spec.limits.max_run_ms
+    likely_ms = min(spec.qos.work_ms or longest, longest)
+    least_ms = min(spec.qos.work_ms or 1, longest)
+
+    def cost(rate: int, run_ms: int) -> int:
+        owed = charge_micros(rate_micros_per_hour=rate, slot_ms=run_ms * tasks)
+        return min(owed, spec.budget_micros)
+
+    return Range(
+        low=cost(found.price_low, least_ms),
+        likely=cost(found.price_likely, likely_ms),
+        high=cost(found.price_high, longest),
+    )
+
+
+def _now(found: Prediction) -> RuledOut:
+    """Why nobody could serve it at this moment, though somebody known could."""
+    return RuledOut(constraint=str(found.loss or Loss.NO_ASK), count=0, detail=found.detail)
+
+
+def _unserviceable(spec: JobSpec, reasons: Sequence[RuledOut]) -> JobPlan:
+    nothing = Range(low=0, likely=0, high=0)
+    return JobPlan(
+        serviceable=False,
+        reasons=tuple(reasons),
+        candidates=0,
+        price_micros_per_hour=replace(nothing, high=spec.limit_micros_per_hour),
+        cost_micros=nothing,
+        hold_micros=spec.budget_micros,
+        chance=0.0,
+        start_ms_p50=None,
+        start_ms_p90=None,
+        cell_id=None,
+    )
