@@ -65,12 +65,12 @@ def fit(name: str, array: Array, *, kind: str, shape: Shape) -> Array:
             "invalid_input", f"input {name}: shape {list(array.shape)}, the model wants {shape}"
         )
     if array.dtype == wanted:
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
     if array.size and not _converts(array, wanted):
         raise TaskFailure(
             "invalid_input", f"input {name}: {array.dtype} values do not fit {wanted}"
         )
-    return np.ascontiguousarray(array, dtype=wanted)
+    return np.asarray(array, dtype=wanted, order="C")
 
 
 def write(arrays: Mapping[str, Array], encoding: str) -> bytes:
