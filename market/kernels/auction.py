@@ -52,6 +52,7 @@ HEATS = (
 CARRIED_FROM = 6  # the heat at which carried prices are taken up again
 PRICES_SHARE = 0.45  # of the budget left beside lists and bound
 CARRIED_PRICES_SHARE = 0.25
+PRICES_GUARD = 0.6  # of the budget by the clock: after it the prices are left as they are
 STEP = 1.5  # over the number of resources: their demands move together
 # Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
 PAIRS_PER_MS = 550_000
@@ -103,6 +104,7 @@ class Auction:
         self.noise = noise.astype(np.float32)
         self.most_noise = block_extremes(problem, self.noise)[1].max(axis=1)
         self.mean_value = self._mean_value()
+        self.prices_until = np.inf  # by the monotonic clock; a guard, see the module's docstring
 
     def close(self) -> None:
         """Ends the threads."""
@@ -223,7 +225,9 @@ class Auction:
         offered = problem.capacity > 0
         ahead, before = self.price.copy(), self.price.copy()
         momentum, least = 1.0, np.inf
-        for _ in range(steps):
+        for step_number in range(steps):
+            if step_number >= 3 and time.perf_counter() > self.prices_until:
+                break
             surplus, used = self._soft(lists, ahead, temperature)
             dual = surplus + float((ahead * problem.capacity).sum())
             if dual > least:
@@ -437,6 +441,8 @@ def _clear(
         return now
 
     now = lap("prepare_ms", started)
+    if not repeatable:
+        auction.prices_until = started + PRICES_GUARD * budget_ms / 1e3
     pass_ms = problem.bids * problem.nodes / PAIRS_PER_MS / auction.threads
     planned = 1.5 * pass_ms if certify else pass_ms  # the final lists and the bound
     hurried = budget_ms < 4 * planned
@@ -503,7 +509,7 @@ def _cool(
     for heat, steps, reach in heats:
         listed_ms = auction.problem.bids * LIST_WIDTH_PRICES / LISTED_PER_MS / auction.threads
         cost = pass_ms + steps * listed_ms
-        if spent + cost > room:
+        if spent + cost > room or time.perf_counter() > auction.prices_until:
             break
         lists = auction.lists(width=LIST_WIDTH_PRICES, heat=heat)
         auction.move_prices(lists, heat=heat, steps=steps, reach=reach)

@@ -13,7 +13,7 @@ import numpy as np
 from market import feasible, score
 from market.outcome import complete
 from market.plan import Plan
-from market.snapshot import Floats, Indices, Ints, Snapshot
+from market.snapshot import Bools, Floats, Indices, Ints, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,13 @@ class Candidates:
     ask: Indices  # (k,)
     density: Floats  # (k,)
     reserve_rate: Ints  # (k,)
+
+    def keep(self, good: Bools) -> "Candidates":
+        """The same pairs, only those that ``good`` (k,) marks."""
+        before = np.concatenate([[0], np.cumsum(good)])
+        return Candidates(
+            before[self.start], self.ask[good], self.density[good], self.reserve_rate[good]
+        )
 
 
 class Greedy:
@@ -131,13 +138,11 @@ def wins_at(snapshot: Snapshot, pairs: Candidates, bid: int, limit: int) -> bool
     )
 
 
-def restrict(pairs: Candidates, bid: int, keep: np.ndarray) -> Candidates:
+def restrict(pairs: Candidates, bid: int, keep: Bools) -> Candidates:
     """The same pairs with only those asks of ``bid`` that ``keep`` marks."""
-    mask = np.ones(len(pairs.ask), dtype=bool)
+    mask = np.ones(len(pairs.ask), dtype=np.bool_)
     mask[pairs.start[bid] : pairs.start[bid + 1]] = keep
-    start = pairs.start.copy()
-    start[bid + 1 :] -= int((~keep).sum())
-    return Candidates(start, pairs.ask[mask], pairs.density[mask], pairs.reserve_rate[mask])
+    return pairs.keep(mask)
 
 
 def served_slots(snapshot: Snapshot, pairs: Candidates, rank: Floats, bid: int) -> int:

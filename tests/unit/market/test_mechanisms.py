@@ -111,3 +111,46 @@ def test_vcg_without_competition_is_the_reserve() -> None:
 def test_uniform_payment_is_the_standing_price() -> None:
     plan = get("greedy").clear(make_snapshot(), budget_ms=100)
     assert plan.rate.tolist() == [22_000]  # 1 core × 20,000 + 1 GiB × 2,000
+
+
+@pytest.mark.parametrize("mechanism", sorted(set(names()) - {"exact"}))
+def test_every_mechanism_keeps_every_rule(mechanism: str) -> None:
+    for seed in range(12):
+        snapshot = random_snapshot(bids=40, asks=12, seed=seed, load=1.5)
+        plan = get(mechanism).clear(snapshot, budget_ms=50)
+        check_plan(snapshot, plan)
+        assert plan.mechanism == mechanism
+
+
+@pytest.mark.parametrize("mechanism", sorted(set(names()) - {"exact"}))
+@pytest.mark.parametrize(("bids", "asks"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_thin_market(mechanism: str, bids: int, asks: int) -> None:
+    snapshot = make_snapshot(make_bids(bids), make_asks(asks))
+    plan = get(mechanism).clear(snapshot, budget_ms=50)
+    check_plan(snapshot, plan)
+    assert plan.count.sum() == min(bids, asks)
+    assert np.isfinite(plan.standing_price).all()
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=SEEDS)
+def test_critical_payment_leaves_no_gain_from_misreports(seed: int) -> None:
+    snapshot = random_snapshot(
+        bids=14, asks=4, seed=seed, load=3.0, policy=Policy(payment="critical")
+    )
+    snapshot = replace(snapshot, bids=replace(snapshot.bids, count_min=snapshot.bids.count))
+    honest = get("greedy").clear(snapshot, budget_ms=50)
+    rng = np.random.default_rng(seed)
+    for bid in range(0, 14, 4):
+        worth = int(snapshot.bids.limit[bid])
+        best = gain(honest, bid, worth)
+        for factor in (*rng.uniform(0.3, 2.5, 4), 0.99, 1.01):
+            limit = snapshot.bids.limit.copy()
+            limit[bid] = max(1, int(worth * factor))
+            lie = replace(snapshot, bids=replace(snapshot.bids, limit=limit))
+            assert gain(get("greedy").clear(lie, budget_ms=50), bid, worth) <= best
+
+
+def gain(plan, bid: int, worth: int) -> int:  # type: ignore[no-untyped-def]
+    mine = plan.bid == bid
+    return int(((worth - plan.rate[mine]) * plan.count[mine]).sum())
