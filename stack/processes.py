@@ -7,6 +7,7 @@ is ever ended by its name or by a stale number.
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ _STAT_STATE = 0  # fields of /proc/<pid>/stat after the command, which may hold 
 _STAT_PARENT = 1
 _STAT_STARTED = 19
 POLL_S = 0.02
+FREE_PORTS = range(15_000, 32_000)
+FREE_PORT_TRIES = 100
 
 _libc = ctypes.CDLL(None)
 
@@ -126,7 +129,14 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, poll_s: float
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that was free on ``host`` a moment ago."""
+    """A TCP port that was free on ``host`` a moment ago.
+
+    Asking the kernel for any gives one of those that it also gives to outgoing connections, which
+    may have it again before a server listens there; so we draw from below that range.
+    """
+    for port in random.sample(FREE_PORTS, FREE_PORT_TRIES):
+        if port_is_free(host, port):
+            return port
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
