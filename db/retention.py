@@ -37,7 +37,10 @@ def _delete(table: str, key: str, condition: str) -> str:
 _STATEMENTS: Mapping[str, str] = {
     "events": _delete("events", "id", "at < :before"),
     "idempotency_keys": _delete("idempotency_keys", "account_id, key", "created_at < :before"),
-    "outbox": _delete("outbox", "id", "done_at < :before"),
+    # What a node never came back for is forgotten, too, only later.
+    "outbox": _delete(
+        "outbox", "id", "coalesce(done_at, created_at + interval '30 days') < :before"
+    ),
     "browser_sessions": _delete("browser_sessions", "id", "expires_at < :before"),
     "snapshots": (
         "UPDATE rounds SET snapshot = NULL WHERE id IN (SELECT id FROM rounds"

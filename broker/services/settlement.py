@@ -51,7 +51,7 @@ def end_jobs(
     Raises ``IllegalTransition`` for an end that the job's state does not allow.
     """
     wanted = {end.job_id: end for end in ends}
-    jobs = settling.lock_live(session, list(wanted))
+    jobs = settling.lock_live(session, list(wanted)) if wanted else {}
     if not jobs:
         return []
     for job in jobs.values():

@@ -30,10 +30,10 @@ class EndedLease(NamedTuple):
 
 
 _JOBS = text("""
-    UPDATE jobs j SET state = :to, version = j.version + 1,
-        matched_at = CASE WHEN :to = 'matched' THEN coalesce(j.matched_at, :now)
+    UPDATE jobs j SET state = CAST(:to AS text), version = j.version + 1,
+        matched_at = CASE WHEN CAST(:to AS text) = 'matched' THEN coalesce(j.matched_at, :now)
             ELSE j.matched_at END,
-        started_at = CASE WHEN :to = 'running' THEN coalesce(j.started_at, :now)
+        started_at = CASE WHEN CAST(:to AS text) = 'running' THEN coalesce(j.started_at, :now)
             ELSE j.started_at END
     FROM (
         SELECT id FROM jobs WHERE id = ANY(:ids) AND state = ANY(:before)
@@ -42,8 +42,8 @@ _JOBS = text("""
     RETURNING j.id, j.account_id
 """)
 _NODES = text("""
-    UPDATE nodes n SET state = :to, state_reason = :reason, version = n.version + 1,
-        silent_since = CASE WHEN :to = 'offline' THEN :now ELSE NULL END
+    UPDATE nodes n SET state = CAST(:to AS text), state_reason = :reason, version = n.version + 1,
+        silent_since = CASE WHEN CAST(:to AS text) = 'offline' THEN :now ELSE NULL END
     FROM (
         SELECT id FROM nodes WHERE id = ANY(:ids) AND state = ANY(:before)
         ORDER BY id FOR NO KEY UPDATE
@@ -51,7 +51,7 @@ _NODES = text("""
     RETURNING n.id, n.owner_id
 """)
 _LEASES = text("""
-    UPDATE leases l SET state = :to, state_reason = :reason, ended_at = :now
+    UPDATE leases l SET state = CAST(:to AS text), state_reason = :reason, ended_at = :now
     FROM (
         SELECT id FROM leases WHERE id = ANY(:ids) AND state = ANY(:before)
         ORDER BY id FOR NO KEY UPDATE

@@ -170,10 +170,12 @@ def test_forgetting_takes_the_old_in_batches(sessions: SessionFactory) -> None:
             session, account_id="a", key="k", request_hash=b"1", answer=ANSWER, now=old
         )
         node = make_node(session).id
-        made = outbox.add(session, [NewCommand(node_id=node, type="drain", data={})] * 2, now=old)
-        outbox.mark_done(session, made[:1], now=old)
+        drain = NewCommand(node_id=node, type="drain", data={})
+        done, _lost_for_long = outbox.add(session, [drain] * 2, now=old)
+        outbox.add(session, [drain], now=NOW - dt.timedelta(days=20))
+        outbox.mark_done(session, [done], now=old)
         gone = retention.forget(session, now=NOW, most=3)
-        assert (gone["events"], gone["idempotency_keys"], gone["outbox"]) == (3, 1, 1)
+        assert (gone["events"], gone["idempotency_keys"], gone["outbox"]) == (3, 1, 2)
         assert retention.forget(session, now=NOW, most=3)["events"] == 2
         left = session.execute(text("SELECT count(*) FROM events WHERE at = :now"), {"now": NOW})
         assert left.scalar() == 1
