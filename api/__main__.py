@@ -20,7 +20,7 @@ from broker.readiness import TOUCH_EVERY_S, mark_ready
 from broker.services.pki_files import PkiPaths, ensure_pki
 from broker.settings import Settings, get_settings
 
-GRACE_S = 5
+GRACE_S = 3
 STRAY_UPLOADS_AFTER_S = 86_400.0
 BACKLOG = 2_048
 log = structlog.get_logger(__name__)

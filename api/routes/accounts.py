@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.answers import Answer, Paging, once, page, paging, tagged
 from api.caller import Call, Reader, allow
+from api.routing import JsonRoute
 from api.schemas.accounts import (
     AccountChange,
     AccountCreate,
@@ -22,7 +23,7 @@ from broker.services.principals import ADMIN, READ, WRITE
 from db.repositories import accounts as rows
 from db.tables import Role, TransferKind
 
-router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/accounts", tags=["accounts"])
 Operator = Annotated[Call, Depends(allow(ADMIN, Role.OPERATOR))]
 
 

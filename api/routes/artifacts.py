@@ -17,6 +17,7 @@ from api.answers import Answer, Paging, once, page, paging, reply
 from api.caller import Call, Reader, allow, bearer, identify, platform_of
 from api.errors import problem
 from api.platform import Platform
+from api.routing import JsonRoute
 from api.schemas.artifacts import ArtifactPage, ArtifactView, ModelCreate, ModelPage, ModelView
 from api.schemas.base import Key, Label
 from broker.services import artifacts, models
@@ -29,7 +30,6 @@ from db.repositories import artifacts as artifact_rows
 from db.repositories import models as model_rows
 from db.tables import Role
 
-UPLOAD_BYTES_MAX = 1 << 40  # the setting artifact_bytes_max is the bound that counts
 WRITE_BYTES = 1 << 20
 OCTETS = "application/octet-stream"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -47,8 +47,8 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 DigestPath = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$")]
 Asker = Principal | Grant
 
-router = APIRouter(prefix="/v1", tags=["artifacts"], max_body_size=UPLOAD_BYTES_MAX)
-model_router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["artifacts"])
+model_router = APIRouter(route_class=JsonRoute, prefix="/v1/models", tags=["models"])
 
 
 async def asker(request: Request) -> Asker:

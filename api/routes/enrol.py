@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request, Response
 from api.answers import reply
 from api.caller import address_of, platform_of
 from api.platform import Platform
+from api.routing import JsonRoute
 from api.schemas.accounts import EnrolledView, EnrolRequest, RenewRequest
 from broker.services import enrol
 from broker.services.refusals import TooMany
 
-router = APIRouter(prefix="/v1", tags=["enrol"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["enrol"])
 PEM = "application/x-pem-file"
 
 

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from api.answers import reply
 from api.caller import Reader
+from api.routing import JsonRoute
 from api.schemas.jobs import EventView
 from api.schemas.overview import OverviewView
 from api.stream import Hub, Wanted
@@ -19,7 +20,7 @@ HEARTBEAT_S = 15.0
 RETRY_MS = 1_000
 SSE = "text/event-stream"
 
-router = APIRouter(prefix="/v1", tags=["events"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["events"])
 
 
 @router.get(

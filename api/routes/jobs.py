@@ -9,7 +9,9 @@ from api.answers import Answer, Paging, once, page, paging, reply, tagged
 from api.caller import Call, Reader, allow
 from api.routes.artifacts import send_artifact
 from api.routes.job_specs import read_spec
+from api.routing import JsonRoute
 from api.schemas.base import Key, Label
+from api.schemas.insight import ExplanationView, PlanView
 from api.schemas.job_requests import JobRequest
 from api.schemas.jobs import (
     AttemptPage,
@@ -23,7 +25,7 @@ from api.schemas.jobs import (
     TaskPage,
     TaskView,
 )
-from broker.services import jobs, results
+from broker.services import explain, jobs, plan, results
 from broker.services.job_spec import TASKS_PER_JOB_MAX
 from broker.services.principals import WRITE
 from broker.services.refusals import Invalid, NotFound
@@ -37,7 +39,7 @@ from market.lifecycle import JobState, TaskState
 LOGS_MAX = 1_000
 LOG_CHARS_MAX = 64 * 1024
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/jobs", tags=["jobs"])
 Tenant = Annotated[Call, Depends(allow(WRITE, Role.OPERATOR, Role.TENANT))]
 Pages = Annotated[Paging, Depends(paging)]
 
@@ -53,6 +55,25 @@ def create_job(call: Tenant, body: JobRequest) -> Response:
         return Answer(model=JobView.of(record), status=202, headers=headers)
 
     return once(call, work)
+
+
+@router.post("/plan", response_model=PlanView)
+def plan_job(call: Tenant, body: JobRequest) -> Response:
+    """What submitting this would come to: who could serve it, at what price, how soon."""
+    settings = call.platform.settings
+
+    def work(session: Session) -> PlanView:
+        made = plan.plan_job(
+            session,
+            account_id=call.principal.account_id,
+            spec=read_spec(session, call, body),
+            now=call.now,
+            mechanism=settings.mechanism,
+            round_wait_ms=settings.round_interval_s * 1_000,
+        )
+        return PlanView.of(made)
+
+    return reply(call.transaction(work))
 
 
 @router.get("", response_model=JobPage)
@@ -131,6 +152,23 @@ def list_attempts(call: Reader, job_id: Key, at: Pages) -> Response:
         return rows.attempts(session, job_id, after=at.after, limit=at.limit)
 
     return page(AttemptPage, call.transaction(work), AttemptView.of)
+
+
+@router.get("/{job_id}/explain", response_model=ExplanationView)
+def explain_job(call: Reader, job_id: Key) -> Response:
+    """Why the job is where it is: rounds, candidates, what rules others out, the price to win."""
+
+    def work(session: Session) -> ExplanationView:
+        found = explain.explain_job(
+            session,
+            job_id,
+            account_id=call.principal.view,
+            now=call.now,
+            mechanism=call.platform.settings.mechanism,
+        )
+        return ExplanationView.of(found)
+
+    return reply(call.transaction(work))
 
 
 @router.get("/{job_id}/logs", response_model=LogsView)

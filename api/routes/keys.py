@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.answers import Answer, Paging, once, page, paging
 from api.caller import Call, Reader, allow
+from api.routing import JsonRoute
 from api.schemas.accounts import (
     KeyCreate,
     KeyCreated,
@@ -24,7 +25,7 @@ from db.repositories import keys as key_rows
 from db.repositories import tokens as token_rows
 from db.tables import Role
 
-router = APIRouter(prefix="/v1", tags=["keys"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["keys"])
 Writer = Annotated[Call, Depends(allow(WRITE))]
 Owner = Annotated[Call, Depends(allow(WRITE, Role.OPERATOR, Role.OWNER))]
 

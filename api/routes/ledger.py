@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.answers import Paging, page, paging, reply
 from api.caller import Reader
+from api.routing import JsonRoute
 from api.schemas.base import Key
 from api.schemas.ledger import (
     BalanceRow,
@@ -19,7 +20,7 @@ from db.tables import TransferKind
 
 BALANCES_MAX = 10_000
 
-router = APIRouter(prefix="/v1/ledger", tags=["ledger"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/ledger", tags=["ledger"])
 
 
 @router.get("/transfers", response_model=TransferPage)

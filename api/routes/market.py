@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.answers import Answer, Paging, once, page, paging, reply
 from api.caller import Call, Reader, allow
+from api.routing import JsonRoute
 from api.schemas.base import Key, Moment
 from api.schemas.ledger import LeasePage, LeaseView
 from api.schemas.market import (
@@ -34,7 +35,7 @@ from market.resources import RESOURCE_NAMES
 
 HISTORY_WINDOW = timedelta(hours=1)
 
-router = APIRouter(prefix="/v1", tags=["market"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["market"])
 Operator = Annotated[Call, Depends(allow(ADMIN, Role.OPERATOR))]
 Pages = Annotated[Paging, Depends(paging)]
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.answers import reply
 from api.caller import COOKIE, Call, Reader, address_of, allow, platform_of
 from api.platform import Platform
+from api.routing import JsonRoute
 from api.schemas.accounts import AccountView, SessionCreate, SessionView
 from broker.services import accounts, auth
 from broker.services.auth import SignedIn
@@ -17,7 +18,7 @@ from broker.services.refusals import NotFound, TooMany
 from db.repositories import accounts as rows
 from db.repositories import keys
 
-router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/sessions", tags=["sessions"])
 
 
 @router.post("", status_code=201, response_model=SessionView)

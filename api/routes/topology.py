@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from api.answers import Answer, Paging, once, page, paging, reply, tagged
 from api.caller import Call, Reader, allow
-from api.schemas.base import Key, Moment
+from api.routing import JsonRoute
+from api.schemas.base import Key, Label, Moment
 from api.schemas.topology import (
     CellChange,
     CellCreate,
@@ -30,7 +31,7 @@ from db.repositories.nodes import NodeFilter
 from db.tables import Role
 from market.lifecycle import NodeState
 
-router = APIRouter(prefix="/v1", tags=["topology"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["topology"])
 Operator = Annotated[Call, Depends(allow(ADMIN, Role.OPERATOR))]
 Owner = Annotated[Call, Depends(allow(WRITE, Role.OPERATOR, Role.OWNER))]
 Pages = Annotated[Paging, Depends(paging)]
@@ -140,11 +141,11 @@ def revoke_node(call: Owner, node_id: Key) -> Response:
 def get_telemetry(
     call: Reader,
     node_id: Key,
-    key: Key,
+    key: Label = "",
     starts_at: Annotated[Moment | None, Query(alias="from")] = None,
     ends_at: Annotated[Moment | None, Query(alias="to")] = None,
 ) -> Response:
-    """Readings of one key in `[from, to)`, the last hour by default, at most 10,000."""
+    """Readings of one key or of all in `[from, to)`, the last hour by default."""
     found = call.transaction(
         lambda session: nodes.readings(
             session,
@@ -156,8 +157,7 @@ def get_telemetry(
             now=call.now,
         )
     )
-    items = [ReadingView(at=at, value=value) for at, value in found]
-    return reply(ReadingsView(key=key, items=items))
+    return reply(ReadingsView(items=[ReadingView.of(point) for point in found]))
 
 
 @router.get("/offers", response_model=OfferPage)

@@ -22,6 +22,7 @@ from api.schemas.base import (
 from broker.services import nodes
 from db.repositories.cells import CellRecord
 from db.repositories.nodes import NodeRecord
+from db.telemetry import Point
 
 Carbon = Annotated[int, Field(strict=True, ge=0, le=5_000)]
 Names = Annotated[list[Label], Field(max_length=1_000)]
@@ -190,16 +191,30 @@ class NodeChange(Request):
 
 
 class ReadingView(View):
-    """One measured value."""
+    """Readings of one key in one stretch of time that begins at ``at``."""
 
+    key: str
     at: datetime
-    value: float
+    value: float = Field(description="Their mean.")
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, point: Point) -> Self:
+        return cls(
+            key=point.key,
+            at=point.at,
+            value=point.mean,
+            low=point.low,
+            high=point.high,
+            count=point.count,
+        )
 
 
 class ReadingsView(View):
-    """Readings of one key, oldest first."""
+    """Readings by key, oldest first, as some 300 stretches."""
 
-    key: str
     items: list[ReadingView]
 
 

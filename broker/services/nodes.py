@@ -1,6 +1,5 @@
 """Nodes as people see them, and what owners and operators do to them: drain, move, revoke."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,14 +9,13 @@ from sqlalchemy.orm import Session
 from broker.services.principals import Principal
 from broker.services.refusals import Conflict, Invalid, NotFound, Stale
 from broker.services.snapshots import REFERENCE_OPS_PER_S, RELIABILITY_PRIOR
-from db import audit, events, notify, outbox
+from db import audit, events, notify, outbox, telemetry
 from db.repositories import cells, nodes
 from db.repositories.nodes import NodeFilter, NodeRecord
 from db.repositories.paging import Page, Place
 from db.tables import Node
 from market.lifecycle import NODE, NodeState, check_transition
 
-READINGS_MAX = 10_000
 READINGS_WINDOW = timedelta(hours=1)
 
 
@@ -130,16 +128,14 @@ def readings(
     ends_at: datetime | None,
     principal: Principal,
     now: datetime,
-) -> Sequence[tuple[datetime, float]]:
-    """Telemetry of one key, oldest first; the last hour if no window is given."""
+) -> list[telemetry.Point]:
+    """Telemetry in ``[starts_at, ends_at)``, the last hour if none is given; "" is every key."""
     show(session, node_id, principal=principal)
     until = ends_at or now
     since = starts_at or until - READINGS_WINDOW
     if since >= until:
-        raise Invalid("The window is empty: 'from' must be before 'to'.", pointer="/from")
-    return nodes.readings(
-        session, node_id, key=key, starts_at=since, ends_at=until, limit=READINGS_MAX
-    )
+        raise Invalid("The window is empty: 'from' must be before 'to'.", pointer="query:from")
+    return telemetry.series(session, node_id, since=since, until=until, key=key)
 
 
 def _locked(session: Session, node_id: str, principal: Principal) -> Node:

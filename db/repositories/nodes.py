@@ -1,11 +1,10 @@
 """Nodes with owner, cell, offer and what is leased of them; telemetry readings."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from db.repositories.paging import Page, Place, cut, newest_first
@@ -92,22 +91,6 @@ def move_offers(session: Session, node_id: str, *, cell_id: str, now: datetime) 
         .where(Offer.node_id == node_id, Offer.state == "open")
         .values(cell_id=cell_id, updated_at=now, version=Offer.version + 1)
     )
-
-
-def readings(
-    session: Session, node_id: str, *, key: str, starts_at: datetime, ends_at: datetime, limit: int
-) -> Sequence[tuple[datetime, float]]:
-    """Telemetry of one key in ``[starts_at, ends_at)``, oldest first; at most ``limit`` newest."""
-    rows = session.execute(
-        text(
-            "SELECT at, value FROM (SELECT t.at, t.value FROM telemetry t"
-            " JOIN telemetry_keys k ON k.id = t.key_id"
-            " WHERE t.node_id = :node AND k.key = :key AND t.at >= :starts AND t.at < :ends"
-            " ORDER BY t.at DESC LIMIT :limit) newest ORDER BY at"
-        ),
-        {"node": node_id, "key": key, "starts": starts_at, "ends": ends_at, "limit": limit},
-    )
-    return [(row.at, row.value) for row in rows]
 
 
 def _visible(owner_id: str | None) -> Select[*tuple[Any, ...]]:

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from api.app import make_app
 from api.platform import Platform
 from broker.services import accounts, cells, keys
-from broker.services.principals import SCOPES_OF, Principal
 from broker.services.pki_files import ensure_pki
+from broker.services.principals import SCOPES_OF, Principal
 from broker.settings import Settings
 from db.tables import Role
 from tests.integration.api.client import Client
