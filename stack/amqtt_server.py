@@ -26,11 +26,13 @@ from amqtt.contexts import Action, BrokerConfig, ListenerConfig
 from amqtt.errors import MQTTError
 from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+from amqtt.mqtt.publish import PublishPacket
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from broker.services.pki import PLATFORM_CN
 from broker.services.pki_files import PkiPaths
+from stack.mosquitto_config import MESSAGE_BYTES_MAX
 from stack.mqtt_acl import SHARED, is_node, may_read, may_write
 
 PLATFORM_LISTENER = "platform"
@@ -80,6 +82,12 @@ class _Handler(BrokerProtocolHandler):  # type: ignore[misc]
             session.client_id = identity
         session.keep_alive = math.ceil(session.keep_alive * KEEPALIVE_FACTOR)
         return handler, session
+
+    async def handle_publish(self, publish_packet: PublishPacket) -> None:
+        if len(publish_packet.data or b"") > MESSAGE_BYTES_MAX:
+            await self.handle_connection_closed()  # as mosquitto does
+        else:
+            await super().handle_publish(publish_packet)
 
     def handle_read_timeout(self) -> None:
         self._closing = asyncio.ensure_future(self.handle_connection_closed())

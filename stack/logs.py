@@ -11,6 +11,7 @@ from pathlib import Path
 
 TAIL_BYTES_MAX = 1 << 20
 FOLLOW_EVERY_S = 0.2
+_LEADING_EPOCH = re.compile(r"(\d{10}): ")  # mosquitto, before it has read its configuration
 _LEADING_TIME = re.compile(
     r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)([.,]\d+)?(Z| UTC|[+-]\d\d:?\d\d)?"
 )
@@ -63,6 +64,8 @@ def time_of(text: str) -> float | None:
             text = str(json.loads(text)["timestamp"])
         except (ValueError, KeyError, TypeError):
             return None
+    if epoch := _LEADING_EPOCH.match(text):
+        return float(epoch.group(1))
     found = _LEADING_TIME.match(text)
     if found is None:
         return None

@@ -21,7 +21,7 @@ per_listener_settings true
 set_tcp_nodelay true
 max_inflight_messages {INFLIGHT_MESSAGES_MAX}
 max_queued_messages {QUEUED_MESSAGES_MAX}
-message_size_limit {MESSAGE_BYTES_MAX}
+max_packet_size {MESSAGE_BYTES_MAX}
 persistent_client_expiration 1d
 persistence true
 autosave_interval 60

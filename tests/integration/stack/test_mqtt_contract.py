@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from broker.services import pki
+from stack.mosquitto_config import MESSAGE_BYTES_MAX
 from stack.mqtt_server import MqttServer, ephemeral_mqtt
 from stack.processes import find_process
 
@@ -234,6 +235,19 @@ def test_garbage_does_not_hurt_the_server(
             secured.sendall(junk)
     connect(A).wait_connected()
     assert find_process(server.process.pid)
+
+
+def test_huge_message_goes_nowhere_and_its_sender_is_cut_off(
+    connect: Connect, platform: Client
+) -> None:
+    platform.subscribe("souk/v1/n/+/up/state")
+    node = connect("node_huge").wait_connected()
+    node.paho.publish("souk/v1/n/node_huge/up/state", b"x" * (MESSAGE_BYTES_MAX + 100), qos=1)
+    assert node.lost.wait(10)
+    node.paho.disconnect()
+    connect(A).wait_connected().publish(f"{UP_A}/state", "fine")
+    assert platform.next() == (f"{UP_A}/state", "fine")
+    assert platform.hears_nothing()
 
 
 def test_revoked_node_is_cut_off_at_once(

@@ -87,6 +87,13 @@ def test_addresses_name_services_and_their_ports(name: str) -> None:
         assert address.port == ports[address.hostname]
 
 
+def test_client_libraries_of_those_addresses_are_locked() -> None:
+    libraries = {"postgresql+psycopg": "psycopg", "mqtts": "paho", "redis": "redis"}
+    for key in ("DATABASE_URL", "MQTT_URL", "CELERY_BROKER_URL"):
+        scheme = environment_of(SERVICES["api"])[key].partition("://")[0]
+        assert find_spec(libraries[scheme]), scheme
+
+
 def test_published_ports_are_those_that_are_listened_on() -> None:
     defaults = {Settings.model_fields[key].default for key in ("api_port", "agent_port")}
     assert {int(port.rsplit(":", 1)[1]) for port in SERVICES["api"]["ports"]} == defaults

@@ -15,6 +15,7 @@ from stack.logs import follow, merged, time_of
         ("2026-01-02T03:04:05Z: mosquitto starting", 1767323045.0),
         ("[2026-01-02 03:04:05,250: INFO/MainProcess] celery", 1767323045.25),
         ("2026-01-02T04:04:05+01:00 x", 1767323045.0),
+        ("1767323045: mosquitto version 2.0.11 starting", 1767323045.0),
         ("Traceback (most recent call last):", None),
         ('{"event": "no time"}', None),
         ('{"timestamp": 5}', None),
