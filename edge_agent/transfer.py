@@ -93,6 +93,8 @@ class Transfer:
                 self._drop_connection()
                 raise TransferError(f"it is larger than the {most} bytes that the owner allows")
             write(chunk)
+        if answer.length:  # the library ends a short answer without a word
+            raise _TryAgain(f"the connection broke {answer.length} bytes before the end")
 
     def _put_once(self, address: Address, digest: str, grant: str, data: bytes) -> None:
         headers = {
