@@ -1,6 +1,6 @@
 """The owner's configuration: TOML in, checked values out, every complaint a sentence.
 
-``docs/agent-config.md`` lists the settings; a file may leave out all of them.
+``docs/agent.md`` lists the settings; a file may leave out all of them.
 """
 
 import os
@@ -103,7 +103,7 @@ _SECTIONS: dict[str, Any] = {
 
 def default_paths(environ: Mapping[str, str]) -> list[Path]:
     """Where a configuration is looked for, the first that exists is taken."""
-    home = Path(environ.get("HOME", "/root"))
+    home = Path(environ.get("HOME", "/"))
     config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     return [config_home / "souk" / "agent.toml", Path("/etc/souk/agent.toml")]
 
