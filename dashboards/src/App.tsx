@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { getSession, signOut } from "./api/endpoints";
-import { onSignedOut, setCsrfToken } from "./api/http";
+import { abandonCalls, onSignedOut, setCsrfToken } from "./api/http";
 import { asProblem, type Problem } from "./api/problem";
 import type { Account, Session } from "./api/types";
 import { LiveContext } from "./live/hooks";
@@ -42,6 +42,7 @@ export function App() {
   const goOut = useCallback(() => {
     // First nothing more is asked for in this session's name, then it is ended.
     setVisit({ is: "unknown" });
+    abandonCalls();
     signOut().then(
       () => leave(null),
       () => leave("The platform was not reached: this browser may still be signed in."),

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { useLive, useNow } from "./live/hooks";
 import { describeConnection } from "./live/status";
 import { Link, matchPath, usePath } from "./router";
-import { maySubmit, useSession } from "./session";
+import { maySeeNodes, maySubmit, useSession } from "./session";
 import { ThemeToggle } from "./theme";
 import { Boundary } from "./ui/Boundary";
 
@@ -14,7 +14,9 @@ export function Shell({ children }: { children: ReactNode }) {
   const links = [
     { href: "/", label: "Overview", here: matchPath("/", path) !== null },
     { href: "/jobs", label: "Jobs", here: path.startsWith("/jobs") && path !== "/jobs/new" },
-    { href: "/nodes", label: "Nodes", here: path.startsWith("/nodes") },
+    ...(maySeeNodes(account)
+      ? [{ href: "/nodes", label: "Nodes", here: path.startsWith("/nodes") }]
+      : []),
     ...(maySubmit(account)
       ? [{ href: "/jobs/new", label: "Submit a job", here: path === "/jobs/new" }]
       : []),

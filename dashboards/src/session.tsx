@@ -17,6 +17,8 @@ export function useSession(): SessionFacts {
 }
 
 export const maySubmit = ({ role }: Account) => role === "tenant" || role === "operator";
+/** Tenants buy from a cell; its devices are the business of those who own and run them. */
+export const maySeeNodes = ({ role }: Account) => role !== "tenant";
 export const maySteerNode = (account: Account, ownerId: string) =>
   account.role === "operator" || (account.role === "owner" && account.id === ownerId);
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Cell } from "../src/api/types";
 import {
   addPrices,
   applyEvent,
@@ -106,22 +107,32 @@ test("events read as sentences and lead to their subject", () => {
 });
 
 describe("nodes", () => {
-  test("are grouped by cell, those of no listed cell last, empty cells left out", () => {
-    const cell = { level: "cell", parent_id: null, prices: {} };
-    const sums = {
-      nodes: { online: 0, offline: 0, total: 0 },
-      capacity: { total: {}, leased: {}, free: {} },
-    };
-    const cells = ["cell_1", "cell_2"].map((id) => ({ id, name: id, ...cell, ...sums }));
-    const groups = groupByCell(cells, [makeNode({ cell_id: "cell_9" }), makeNode()]);
-    expect(groups.map((group) => [group.name, group.nodes.length])).toEqual([
+  const cell = (id: string, total: number): Cell => ({
+    id,
+    name: id,
+    level: "cell",
+    parent_id: null,
+    nodes: { online: total, offline: 0, total },
+    capacity: {
+      total: { cpu_millis: 2_000 * total },
+      leased: { cpu_millis: 500 * total },
+      free: { cpu_millis: 1_500 * total },
+    },
+    prices: {},
+  });
+
+  test("are grouped by cell; one whose nodes are others' business stays, an empty one goes", () => {
+    const cells = [cell("cell_1", 1), cell("cell_2", 3), cell("cell_3", 0)];
+    const groups = groupByCell(cells, [makeNode()]);
+    expect(groups.map((group) => [group.cell.id, group.nodes.length])).toEqual([
       ["cell_1", 1],
-      ["No cell", 1],
+      ["cell_2", 0],
     ]);
   });
 
-  test("sums leave out what a node does not offer", () => {
-    expect(sumOf([makeNode(), makeNode({ leased: {} })], "leased", "cpu_millis")).toBe(500);
+  test("sums are over all cells and leave out what one does not offer", () => {
+    expect(sumOf([cell("cell_1", 1), cell("cell_2", 3)], "leased", "cpu_millis")).toBe(2_000);
+    expect(sumOf([cell("cell_1", 1)], "total", "memory_bytes")).toBe(0);
   });
 
   test("only a node that takes work has something to sell", () => {

@@ -67,6 +67,10 @@ def test_tenants_see_their_own(open_page: OpenPage, market: Market) -> None:
     expect(jobs.get_by_role("row", name=re.compile("lemons only"))).to_have_count(0)
     balances = page.get_by_role("region", name="Balances")
     expect(balances.get_by_role("row", name=re.compile("lena"))).to_have_count(0)
+    # The market is theirs to see, the devices are not.
+    cells = page.get_by_role("region", name="Cells")
+    expect(cells).to_contain_text("of 2 cores free")
+    expect(page.get_by_text("crane-1")).to_have_count(0)
 
 
 def test_viewers_are_offered_no_changes(open_page: OpenPage, market: Market) -> None:

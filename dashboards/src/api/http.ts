@@ -7,6 +7,13 @@ const CALL_MS_MAX = 30_000;
 let csrfToken = "";
 let serverAheadMs = 0;
 let signedOut: () => void = () => {};
+let underway = new AbortController();
+
+/** Give up every call that is under way: before the session that they are made in is ended. */
+export function abandonCalls(): void {
+  underway.abort();
+  underway = new AbortController();
+}
 
 export function setCsrfToken(token: string): void {
   csrfToken = token;
@@ -53,8 +60,8 @@ export async function call(path: string, options: CallOptions = {}): Promise<Res
   else if (body !== undefined) init.body = body;
   // An upload may take long; everything else that hangs is an outage, and is shown as one.
   const limits = body === undefined ? [AbortSignal.timeout(CALL_MS_MAX)] : [];
-  const signals = signal ? [signal, ...limits] : limits;
-  if (signals.length) init.signal = AbortSignal.any(signals);
+  const own = options.signingIn ? [] : [underway.signal];
+  init.signal = AbortSignal.any([...own, ...limits, ...(signal ? [signal] : [])]);
   let response: Response;
   try {
     response = await fetch(path, init);

@@ -4,7 +4,7 @@ import type { Attempt, Job, Page } from "../../api/types";
 import { formatDuration } from "../../format/time";
 import { formatBytes, formatEnergy } from "../../format/units";
 import { useNow, type Loaded } from "../../live/hooks";
-import { Link } from "../../router";
+import { NodeLink } from "../../ui/NodeLink";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { State, toneOf } from "../../ui/State";
 
@@ -97,7 +97,7 @@ function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to:
         {attempt.number > 1 && <span className="muted"> try {attempt.number}</span>}
       </td>
       <th scope="row">
-        <Link href={`/nodes/${attempt.node_id}`}>{attempt.node_name || attempt.node_id}</Link>
+        <NodeLink id={attempt.node_id} name={attempt.node_name} />
       </th>
       <td>
         <State state={attempt.state} title={attempt.detail} />

@@ -1,22 +1,26 @@
 /** What was set aside, what is owed, what went back. */
 
 import type { Job, Lease } from "../../api/types";
-import { shortId } from "../../format/units";
-import { useLive } from "../../live/hooks";
-import { Link } from "../../router";
 import { Fact } from "../../ui/Fact";
 import { Credits, Meter } from "../../ui/Figures";
 import { costSoFar, hasEnded } from "../../ui/JobTable";
+import { NodeLink } from "../../ui/NodeLink";
 import { Panel } from "../../ui/Panel";
 import { State } from "../../ui/State";
 
-export function CostPanel({ job, leases }: { job: Job; leases: readonly Lease[] }) {
+export function CostPanel({
+  job,
+  leases,
+  names,
+}: {
+  job: Job;
+  leases: readonly Lease[];
+  /** Names of nodes by id. */
+  names: ReadonlyMap<string, string>;
+}) {
   const ended = hasEnded(job);
   const settled = ended && job.cost_micros !== null;
   const cost = costSoFar(job);
-  const { overview } = useLive();
-  const nameOf = (nodeId: string) =>
-    overview?.nodes.find((node) => node.id === nodeId)?.name || shortId(nodeId);
   return (
     <Panel title="Cost" note={settled ? "settled" : ended ? "being settled" : "so far"}>
       <p className="cost">
@@ -51,7 +55,7 @@ export function CostPanel({ job, leases }: { job: Job; leases: readonly Lease[] 
                 <State state={lease.state} title={lease.state_reason} />
                 <span>
                   {lease.slots} {lease.slots === 1 ? "slot" : "slots"} on{" "}
-                  <Link href={`/nodes/${lease.node_id}`}>{nameOf(lease.node_id)}</Link>
+                  <NodeLink id={lease.node_id} name={names.get(lease.node_id)} />
                 </span>
                 <Credits micros={lease.rate_micros_per_hour} per="slot·h" />
               </li>

@@ -3,8 +3,8 @@
 import type { Candidate, Explanation, RoundOutcome } from "../../api/types";
 import { formatShare } from "../../format/units";
 import type { Loaded } from "../../live/hooks";
-import { Link } from "../../router";
 import { Clock, Credits, Meter } from "../../ui/Figures";
+import { NodeLink } from "../../ui/NodeLink";
 import { Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { RuledOutList } from "../../ui/RuledOutList";
 
@@ -77,9 +77,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
             {best.map((candidate) => (
               <tr key={candidate.node_id}>
                 <th scope="row">
-                  <Link href={`/nodes/${candidate.node_id}`}>
-                    {candidate.node_name || candidate.node_id}
-                  </Link>
+                  <NodeLink id={candidate.node_id} name={candidate.node_name} />
                 </th>
                 {TERMS.map((term) => (
                   <td key={term} className="col-term">

@@ -41,6 +41,8 @@ export function JobPage({ id }: { id: string }) {
       <Loading rows={8} label="Loading the job" />
     );
   }
+  const named = [...(attempts.data?.items ?? []), ...(explanation.data?.candidates ?? [])];
+  const names = new Map(named.map((one) => [one.node_id, one.node_name]));
   return (
     <div className="page">
       <JobHead job={job.data} onChange={job.refresh} />
@@ -54,7 +56,7 @@ export function JobPage({ id }: { id: string }) {
           <LogsPanel job={job.data} wakes={wakes} />
         </div>
         <div className="job-side">
-          <CostPanel job={job.data} leases={explanation.data?.leases ?? []} />
+          <CostPanel job={job.data} leases={explanation.data?.leases ?? []} names={names} />
           <ExplainPanel loaded={explanation} />
         </div>
       </div>

@@ -88,7 +88,8 @@ export function TasksPanel({
 }
 
 function TaskRow({ job, task, open }: { job: Job; task: Task; open: boolean }) {
-  const [shown, setShown] = useState(open);
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const shown = chosen ?? open;
   const path = resultPath(job.id, task.index);
   return (
     <>
@@ -114,7 +115,7 @@ function TaskRow({ job, task, open }: { job: Job; task: Task; open: boolean }) {
                 type="button"
                 className="button button-quiet"
                 aria-expanded={shown}
-                onClick={() => setShown(!shown)}
+                onClick={() => setChosen(!shown)}
               >
                 {shown ? "Hide" : "Preview"}
               </button>

@@ -3,31 +3,27 @@
 import type { Cell, Node } from "../../api/types";
 import { amount, orderedResources, resourceFormat } from "../../format/units";
 import { Link } from "../../router";
-import { CapacityBar, NodeRow, NODE_COLUMNS, sellable } from "../../ui/NodeRow";
+import { CapacityBar, NodeRow, NODE_COLUMNS } from "../../ui/NodeRow";
 import { Empty, Panel } from "../../ui/Panel";
-import { isUp, sumOf } from "./KeyFigures";
 
-/** Cells that hold nodes, each with them; nodes of no listed cell come last. */
-export function groupByCell(
-  cells: readonly Cell[],
-  nodes: readonly Node[],
-): { id: string; name: string; nodes: Node[] }[] {
-  const groups = cells.map((cell) => ({
-    id: cell.id,
-    name: cell.name,
-    nodes: nodes.filter((node) => node.cell_id === cell.id),
-  }));
-  const known = new Set(cells.map((cell) => cell.id));
-  const rest = nodes.filter((node) => !known.has(node.cell_id));
-  const named = [...groups, { id: "", name: "No cell", nodes: rest }];
-  return named.filter((group) => group.nodes.length > 0);
+export interface CellGroup {
+  cell: Cell;
+  /** Those of its nodes that one may see. */
+  nodes: Node[];
+}
+
+/** Cells that hold nodes, whoever may see them. */
+export function groupByCell(cells: readonly Cell[], nodes: readonly Node[]): CellGroup[] {
+  return cells
+    .map((cell) => ({ cell, nodes: nodes.filter((node) => node.cell_id === cell.id) }))
+    .filter((group) => group.cell.nodes.total > 0 || group.nodes.length > 0);
 }
 
 export function CellsPanel({ cells, nodes }: { cells: readonly Cell[]; nodes: readonly Node[] }) {
   const groups = groupByCell(cells, nodes);
   return (
     <Panel
-      title="Nodes by cell"
+      title={nodes.length ? "Nodes by cell" : "Cells"}
       note={
         <span className="legend">
           <span className="swatch swatch-leased" /> leased: sold, used or not
@@ -46,7 +42,7 @@ export function CellsPanel({ cells, nodes }: { cells: readonly Cell[]; nodes: re
       ) : (
         <div className="scroll">
           <table className="table nodes-table">
-            <thead>
+            <thead className={nodes.length ? "" : "visually-hidden"}>
               <tr>
                 {NODE_COLUMNS.map((column) => (
                   <th key={column.label} scope="col" className={column.className}>
@@ -56,7 +52,7 @@ export function CellsPanel({ cells, nodes }: { cells: readonly Cell[]; nodes: re
               </tr>
             </thead>
             {groups.map((group) => (
-              <CellRows key={group.id} group={group} />
+              <CellRows key={group.cell.id} group={group} />
             ))}
           </table>
         </div>
@@ -65,36 +61,29 @@ export function CellsPanel({ cells, nodes }: { cells: readonly Cell[]; nodes: re
   );
 }
 
-function CellRows({ group }: { group: ReturnType<typeof groupByCell>[number] }) {
-  const up = group.nodes.filter(isUp);
-  const resources = orderedResources(up.flatMap((node) => Object.keys(node.capacity)));
+function CellRows({ group: { cell, nodes } }: { group: CellGroup }) {
+  const { total, leased, free } = cell.capacity;
+  const offered = orderedResources(Object.keys(total)).filter((resource) => total[resource]);
   return (
     <tbody>
       <tr className="cell-row">
         <th scope="rowgroup" colSpan={NODE_COLUMNS.length}>
           <div className="cell-head">
-            <Link className="cell-name" href={`/nodes?cell=${encodeURIComponent(group.id)}`}>
-              {group.name}
-            </Link>
+            <CellName cell={cell} linked={nodes.length > 0} />
             <span className="muted">
-              {up.length} of {group.nodes.length} online
+              {cell.nodes.online} of {cell.nodes.total} online
             </span>
-            {resources.map((resource) => {
-              const total = sumOf(up, "capacity", resource);
-              if (!total) return null;
-              const leased = sumOf(up, "leased", resource);
+            {offered.map((resource) => {
               const { label, unit } = resourceFormat(resource);
+              const all = total[resource] ?? 0;
               return (
                 <span key={resource} className="cell-capacity">
                   {label}
-                  <CapacityBar resource={resource} leased={leased} total={total} />
+                  <CapacityBar resource={resource} leased={leased[resource] ?? 0} total={all} />
                   <span className="figure">
-                    {amount(
-                      resource,
-                      group.nodes.reduce((sum, node) => sum + sellable(node, resource), 0),
-                    )}{" "}
+                    {amount(resource, free[resource] ?? 0)}{" "}
                     <span className="unit">
-                      of {amount(resource, total)} {unit} free
+                      of {amount(resource, all)} {unit} free
                     </span>
                   </span>
                 </span>
@@ -103,9 +92,18 @@ function CellRows({ group }: { group: ReturnType<typeof groupByCell>[number] }) 
           </div>
         </th>
       </tr>
-      {group.nodes.map((node) => (
+      {nodes.map((node) => (
         <NodeRow key={node.id} node={node} />
       ))}
     </tbody>
+  );
+}
+
+function CellName({ cell, linked }: { cell: Cell; linked: boolean }) {
+  if (!linked) return <span className="cell-name">{cell.name}</span>;
+  return (
+    <Link className="cell-name" href={`/nodes?cell=${encodeURIComponent(cell.id)}`}>
+      {cell.name}
+    </Link>
   );
 }

@@ -1,26 +1,29 @@
 /** The few figures that say whether the market is well. */
 
 import type { ReactNode } from "react";
-import type { JobState, Node, Overview } from "../../api/types";
+import type { Cell, JobState, Overview } from "../../api/types";
 import { formatDuration } from "../../format/time";
 import { amount, formatShare } from "../../format/units";
 
-export function sumOf(nodes: readonly Node[], part: "capacity" | "leased", resource: string) {
-  return nodes.reduce((sum, node) => sum + (node[part][resource] ?? 0), 0);
+export function sumOf(
+  cells: readonly Cell[],
+  part: "total" | "leased" | "free",
+  resource: string,
+): number {
+  return cells.reduce((sum, cell) => sum + (cell.capacity[part][resource] ?? 0), 0);
 }
 
-export const isUp = (node: Node) => node.state === "online" || node.state === "draining";
-
 export function KeyFigures({ overview }: { overview: Overview }) {
-  const up = overview.nodes.filter(isUp);
-  const total = sumOf(up, "capacity", "cpu_millis");
-  const leased = sumOf(up, "leased", "cpu_millis");
+  const { cells } = overview;
+  const total = sumOf(cells, "total", "cpu_millis");
+  const leased = sumOf(cells, "leased", "cpu_millis");
   const count = (state: JobState) => overview.jobs.by_state[state] ?? 0;
   const latency = overview.latency?.submit_to_start_ms;
   return (
     <dl className="key-figures">
       <Key label="Nodes online">
-        {up.length} <small>of {overview.nodes.length}</small>
+        {cells.reduce((sum, cell) => sum + cell.nodes.online, 0)}{" "}
+        <small>of {cells.reduce((sum, cell) => sum + cell.nodes.total, 0)}</small>
       </Key>
       <Key label="CPU leased, of what is offered">
         {amount("cpu_millis", leased)} <small>of {amount("cpu_millis", total)} cores</small>
