@@ -1,0 +1,254 @@
+"""Offline market commands: clear, convert, generate and replay instance files, no database needed.
+
+Functions take paths and return plain mappings; ``main`` is their command line, to be mounted under
+``souk market`` or run as ``python -m bench.market_cli``.
+"""
+
+import argparse
+import gzip
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from market import score
+from market.kernels import auction
+from market.mechanisms import get, names
+from market.plan import Plan
+from market.snapshot import Policy, Snapshot
+from sim import traces
+from sim.generators import random_snapshot
+from sim.hard import Arrays, hard_problem, hard_values
+from sim.instances import InvalidInstance, from_json, from_npz, plan_facts, to_json, to_npz
+
+BUDGET_MS = 1_000
+WEIGHTS = ("cost", "qos", "energy", "fairness")
+
+
+def read_instance(path: Path) -> Snapshot:
+    """The snapshot in a ``.json`` or ``.npz`` file; raises ``InvalidInstance``."""
+    if path.suffix == ".npz":
+        return from_npz(path.read_bytes())
+    return from_json(path.read_text())
+
+
+def write_instance(snapshot: Snapshot, path: Path) -> None:
+    """Writes JSON or a NumPy archive, by the path's suffix."""
+    if path.suffix == ".npz":
+        path.write_bytes(to_npz(snapshot))
+    else:
+        path.write_text(to_json(snapshot))
+
+
+def clear(
+    path: Path, *, mechanism: str | None, budget_ms: int, weights: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """Clears one instance file; ``mechanism`` None: that of the instance's policy."""
+    if path.suffix == ".npz" and (arrays := separable_arrays(path)) is not None:
+        return clear_separable(arrays, budget_ms=budget_ms)
+    snapshot = with_weights(read_instance(path), weights)
+    name = mechanism or snapshot.policy.mechanism
+    return plan_facts(snapshot, get(name).clear(snapshot, budget_ms=budget_ms))
+
+
+def separable_arrays(path: Path) -> Arrays | None:
+    """The arrays of a separable instance (docs/instances.md), None if the archive is another."""
+    with np.load(path, allow_pickle=False) as archive:
+        if "node_capacity" not in archive.files:
+            return None
+        return {name: archive[name] for name in archive.files}
+
+
+def clear_separable(arrays: Arrays, *, budget_ms: int, seed: int = 0) -> dict[str, Any]:
+    """Clears a separable instance by the kernels of ``hierarchical``."""
+    bids = len(arrays["bid_limit"])
+    solution = auction.clear(
+        hard_problem(arrays), count_min=np.ones(bids, np.int64), budget_ms=budget_ms, seed=seed
+    )
+    welfare = float(hard_values(arrays, solution.bid, solution.ask).sum())
+    return {
+        "mechanism": "hierarchical",
+        "welfare": welfare,
+        "bound": solution.bound,
+        "gap": 1.0 - welfare / solution.bound if solution.bound > 0 else 0.0,
+        "matches": [
+            {"bid": i, "ask": j}
+            for i, j in zip(solution.bid.tolist(), solution.ask.tolist(), strict=True)
+        ],
+        "timings_ms": solution.timings_ms,
+    }
+
+
+def with_weights(snapshot: Snapshot, weights: Sequence[float] | None) -> Snapshot:
+    """The same round under other weights (cost, QoS, energy, fairness)."""
+    if weights is None:
+        return snapshot
+    named = {f"weight_{name}": value for name, value in zip(WEIGHTS, weights, strict=True)}
+    return replace(snapshot, policy=replace(snapshot.policy, **named))  # type: ignore[arg-type]
+
+
+def generate(*, bids: int, asks: int, seed: int, zones: int, cells: int, load: float) -> Snapshot:
+    """A synthetic instance; see ``sim.generators``."""
+    return random_snapshot(bids=bids, asks=asks, seed=seed, zones=zones, cells=cells, load=load)
+
+
+def convert(kind: str, files: Sequence[Path], *, bids: int, asks: int, seed: int) -> Snapshot:
+    """A snapshot from trace files of ``kind``; raises ``InvalidInstance`` for a wrong kind."""
+    readers: dict[str, tuple[int, Callable[..., Snapshot]]] = {
+        "job_events": (1, traces.from_job_events),
+        "task_events": (2, traces.from_task_events),
+        "openb": (2, traces.from_openb),
+        "eua": (2, traces.from_eua),
+    }
+    if kind not in readers:
+        raise InvalidInstance(f"no trace kind {kind!r}: choose one of {', '.join(readers)}")
+    wanted, reader = readers[kind]
+    if len(files) != wanted:
+        raise InvalidInstance(f"{kind} takes {wanted} file(s), {len(files)} were given")
+    return reader(*(trace_lines(path) for path in files), bids=bids, asks=asks, seed=seed)
+
+
+def trace_lines(path: Path) -> list[str]:
+    """The lines of a text file, unpacked if it is gzipped."""
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode().splitlines()
+
+
+def replay(
+    snapshots: Sequence[Snapshot], *, mechanism: str, policy: Policy | None, budget_ms: int
+) -> list[dict[str, Any]]:
+    """Clears recorded rounds twice, as recorded and as asked, and gives the differences."""
+    return [
+        {
+            "round": snapshot.round_id,
+            "recorded": measures(snapshot, recleared(snapshot, None, None, budget_ms)),
+            "replayed": measures(snapshot, recleared(snapshot, mechanism, policy, budget_ms)),
+        }
+        for snapshot in snapshots
+    ]
+
+
+def recleared(
+    snapshot: Snapshot, mechanism: str | None, policy: Policy | None, budget_ms: int
+) -> Plan:
+    """The plan of a recorded round under another mechanism or policy, the clock kept out."""
+    chosen = policy or snapshot.policy
+    steady = replace(chosen, parameters={**chosen.parameters, "repeatable": 1.0})
+    name = mechanism or chosen.mechanism
+    return get(name).clear(replace(snapshot, policy=steady), budget_ms=budget_ms)
+
+
+def measures(snapshot: Snapshot, plan: Plan) -> dict[str, float]:
+    """What rounds are compared by; welfare under the recorded policy's weights."""
+    value = score.values(snapshot, plan.bid, plan.ask)
+    part = score.terms(snapshot, plan.bid, plan.ask)
+    size = score.sizes(snapshot)[plan.bid] * plan.count
+    slots = max(int(plan.count.sum()), 1)
+    weight = size / max(float(size.sum()), 1e-300)
+    return {
+        "welfare": float(value @ plan.count),
+        "bound": plan.bound,
+        "slots": int(plan.count.sum()),
+        "demand_served": float(size.sum()),
+        "revenue_micros_per_hour": int((plan.rate * plan.count).sum()),
+        "cost_term": float(part.cost @ weight),
+        "qos_term": float(part.qos @ weight),
+        "energy_term": float(part.energy @ weight),
+        "fairness_term": float(part.fairness @ weight),
+        "latency_ms": float(
+            (score.latencies(snapshot, plan.bid, plan.ask) * plan.count).sum() / slots
+        ),
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="souk market", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("clear", help="clear an instance file and print the plan")
+    one.add_argument("--instance", type=Path, required=True)
+    one.add_argument("--mechanism", choices=names())
+    one.add_argument("--budget-ms", type=int, default=BUDGET_MS)
+    one.add_argument("--weights", type=float, nargs=4, metavar=tuple(WEIGHTS))
+    one.add_argument("--json", action="store_true")
+    two = commands.add_parser("generate", help="write a synthetic instance file")
+    two.add_argument("--bids", type=int, default=1_000)
+    two.add_argument("--asks", type=int, default=300)
+    two.add_argument("--zones", type=int, default=32)
+    two.add_argument("--cells", type=int, default=8)
+    two.add_argument("--load", type=float, default=1.2)
+    two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--out", type=Path, required=True)
+    three = commands.add_parser("convert", help="turn trace files into an instance file")
+    three.add_argument("kind", choices=("job_events", "task_events", "openb", "eua"))
+    three.add_argument("files", type=Path, nargs="+")
+    three.add_argument("--bids", type=int, default=3_553)
+    three.add_argument("--asks", type=int, default=888)
+    three.add_argument("--seed", type=int, default=0)
+    three.add_argument("--out", type=Path, required=True)
+    four = commands.add_parser("replay", help="clear recorded rounds under another mechanism")
+    four.add_argument("--rounds", type=Path, nargs="+", required=True)
+    four.add_argument("--mechanism", choices=names(), required=True)
+    four.add_argument("--weights", type=float, nargs=4, metavar=tuple(WEIGHTS))
+    four.add_argument("--budget-ms", type=int, default=BUDGET_MS)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 done, 1 the input was refused (the reason on standard error)."""
+    given = parser().parse_args(arguments)
+    try:
+        _run(given)
+    except (InvalidInstance, OSError) as error:
+        print(f"souk market: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    if given.command == "clear":
+        facts = clear(
+            given.instance,
+            mechanism=given.mechanism,
+            budget_ms=given.budget_ms,
+            weights=given.weights,
+        )
+        print(json.dumps(facts) if given.json else _summary(facts))
+    elif given.command == "generate":
+        snapshot = generate(
+            bids=given.bids,
+            asks=given.asks,
+            seed=given.seed,
+            zones=given.zones,
+            cells=given.cells,
+            load=given.load,
+        )
+        write_instance(snapshot, given.out)
+    elif given.command == "convert":
+        snapshot = convert(
+            given.kind, given.files, bids=given.bids, asks=given.asks, seed=given.seed
+        )
+        write_instance(snapshot, given.out)
+    else:
+        rounds = [read_instance(path) for path in given.rounds]
+        policy = with_weights(rounds[0], given.weights).policy if given.weights else None
+        for row in replay(
+            rounds, mechanism=given.mechanism, policy=policy, budget_ms=given.budget_ms
+        ):
+            print(json.dumps(row))
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    timings = ", ".join(f"{name} {value:.0f}" for name, value in facts["timings_ms"].items())
+    return (
+        f"{facts['mechanism']}: {len(facts['matches'])} matches, welfare {facts['welfare']:.6g}, "
+        f"bound {facts['bound']:.6g}, gap {100 * facts['gap']:.2f} % ({timings})"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
