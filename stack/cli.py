@@ -47,8 +47,7 @@ def up(
 
     try:
         if detach:
-            state = starting.up_detached(lambda line: print(line, flush=True))
-            typer.echo(f"souk is up at {state.api_url}; stop it by `souk down`")
+            starting.up_detached(lambda line: print(line, flush=True))
         else:
             starting.up(view.say, view.announce)
     except starting.AlreadyRunning as running:

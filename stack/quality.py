@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     Check("lint", python("-m", "ruff", "check", ".")),
     Check("types", python("-m", "mypy")),
     Check("imports", [_module("lint-imports")]),
+    Check("docs", python("-m", "pytest", "tests/tidy")),
     Check("settings", python("-m", "stack.settings_page", "--check")),
     Check(
         "openapi",

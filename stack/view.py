@@ -2,6 +2,7 @@
 
 import json
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def announce(settings: "Settings") -> None:
     print("\nsouk is up")
     for name, text in lines:
         print(f"  {name:<10} {text}")
-    print("  stop it by Ctrl-C or `souk down`\n", flush=True)
+    print(f"  stop it by {'Ctrl-C or ' if sys.stdout.isatty() else ''}`souk down`\n", flush=True)
 
 
 def status_json(state: State) -> str:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn
 
@@ -89,7 +89,7 @@ def _bring_platform_up(home: Home, show: Show, cleanup: ExitStack) -> Target:
     """Start the platform unless it runs already; what we started we also stop."""
     try:
         show.say("starting the platform")
-        state = platform.up_detached(lambda line: show.say(line.strip()) if line.strip() else None)
+        state = platform.up_detached(_starting_lines(show))
         cleanup.callback(_bring_platform_down, show)
     except platform.AlreadyRunning as running:
         state = running.state
@@ -98,6 +98,19 @@ def _bring_platform_up(home: Home, show: Show, cleanup: ExitStack) -> Target:
     if target is None or not target.api_key:
         raise platform.UpFailed(f"there is no operator's key in {home.root / 'credentials'}")
     return target
+
+
+def _starting_lines(show: Show) -> Callable[[str], None]:
+    """Say the lines of a start up to its end; what `up` says then, we say in our own words."""
+    over = False
+
+    def report(line: str) -> None:
+        nonlocal over
+        over = over or not line.strip() or line.startswith("souk is up")
+        if not over:
+            show.say(line.strip())
+
+    return report
 
 
 def _bring_platform_down(show: Show) -> None:
@@ -120,9 +133,11 @@ def _trade(
         if show.console.is_terminal:
             show.board(jobs, list(souk.nodes.list()))
 
+    def name(each: working.Submitted) -> None:
+        names[each.job.id] = f"{each.tenant}'s {each.job.name}"
+
     with _ticker(souk, show, names, nodes), show.live():
-        submitted = working.submit_all(tenants)
-        names |= {each.job.id: f"{each.tenant}'s {each.job.name}" for each in submitted}
+        submitted = working.submit_all(tenants, on_submit=name)
         show.say(f"{len(submitted)} jobs submitted by {len(tenants)} tenants")
         jobs = working.wait_for_all(tenants, submitted, on_change=on_change)
     outcomes = working.judge(tenants, submitted, jobs)

@@ -61,15 +61,18 @@ def workload(tenant: str, code: Code) -> Iterator[Work]:
             yield read_digits(code, rng)
 
 
-def submit_all(tenants: Mapping[str, Client]) -> list[Submitted]:
+def submit_all(
+    tenants: Mapping[str, Client], *, on_submit: Callable[[Submitted], None]
+) -> list[Submitted]:
     """Every tenant uploads and submits its jobs, all tenants at the same time."""
 
     def submit(tenant: str) -> list[Submitted]:
         souk = tenants[tenant]
-        return [
-            Submitted(tenant=tenant, job=souk.jobs.submit(work.request), work=work)
-            for work in workload(tenant, upload(souk))
-        ]
+        done = []
+        for work in workload(tenant, upload(souk)):
+            done.append(Submitted(tenant=tenant, job=souk.jobs.submit(work.request), work=work))
+            on_submit(done[-1])
+        return done
 
     with ThreadPoolExecutor(len(tenants)) as pool:
         return [each for batch in pool.map(submit, tenants) for each in batch]

@@ -20,9 +20,9 @@ from stack.demo_workloads.modules import (
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 76, 24
 MODEL_NAME = "digits"
-WASM_SLOT = {"cpu_millis": 250, "memory_bytes": 64 << 20}
-ONNX_SLOT = {"cpu_millis": 250, "memory_bytes": 256 << 20}
-LIMIT_MICROS_PER_HOUR = 40_000_000  # of a slot of a quarter of a core
+WASM_SLOT = {"cpu_millis": 100, "memory_bytes": 64 << 20}
+ONNX_SLOT = {"cpu_millis": 100, "memory_bytes": 256 << 20}
+LIMIT_MICROS_PER_HOUR = 10_000_000  # of a slot of a tenth of a core
 _WORDS = tuple(
     "the market opens and a lease is made for work that goes where power is cheap".split()  # noqa: SIM905
 )
@@ -70,7 +70,7 @@ def mixed(code: Code, *, count: int, seed: int) -> Iterator[Work]:
 
 def count_primes(code: Code, rng: random.Random) -> Work:
     """One task that keeps a processor busy for a few milliseconds."""
-    limit = rng.randrange(10_000, 300_000)
+    limit = rng.randrange(50_000, 800_000)
     return Work(
         request=_wasm(code.primes, f"primes-to-{limit}", [Task(args=[str(limit)])]),
         complaint=_exactly([primes_directly(limit)]),

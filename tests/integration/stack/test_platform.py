@@ -227,6 +227,7 @@ def test_detached_up_returns_when_ready(tmp_path: Path) -> None:
     try:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "souk is up" in done.stdout
+        assert "Ctrl-C" not in done.stdout
         assert answers(platform)
         assert os.getpgid(platform.state.supervisor_pid) == platform.state.supervisor_pid
     finally:
