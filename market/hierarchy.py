@@ -184,8 +184,9 @@ def clear_in_cells(
 ) -> HierarchyResult:
     """The whole hierarchy on one snapshot; asks and bids name their cells by index < ``cells``.
 
-    ``bound`` is a bound of the whole market where one is known. ``clear_many`` clears independent rounds, in parallel if it can. With ``regions`` > 1 bids first
-    look within their own region (consecutive cells), then in the root.
+    ``clear_many`` clears independent rounds, in parallel if it can. With ``regions`` > 1 bids first
+    look within their own region (consecutive cells), then in the root. ``bound`` is a bound of the
+    whole market where one is known.
     """
     asks_of = [_where(snapshot.asks.cell == c) for c in range(cells)]
     bids_of = [_where(snapshot.bids.home == c) for c in range(cells)]
@@ -270,7 +271,12 @@ def _settle(bids_of: list[Indices], rest: list[Snapshot], bid: Indices, count: I
             rest[c] = replace(rest[c], bids=bids)
 
 
-def _whole(snapshot: Snapshot, matches: list[tuple[Indices, Indices, Ints]], price: Floats) -> Plan:
+def _whole(
+    snapshot: Snapshot,
+    matches: list[tuple[Indices, Indices, Ints]],
+    price: Floats,
+    bound: float,
+) -> Plan:
     bid = np.concatenate([b for b, _, _ in matches] or [np.zeros(0, np.int32)])
     ask = np.concatenate([a for _, a, _ in matches] or [np.zeros(0, np.int32)])
     count = np.concatenate([c for _, _, c in matches] or [np.zeros(0, np.int64)])
