@@ -4,15 +4,16 @@ Used by the demo and by tests. The agents share one machine, so each is given a 
 enough that together they sell no more than there is.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from edge_agent.identity import StateDir
+from edge_agent.identity import StateDir, write_private
 from stack.processes import ProcessId, find_process, spawn, stop
 
 ENROL_TIMEOUT_S = 60.0
@@ -86,6 +87,19 @@ class Fleet:
         """The id that the member has enrolled as, if it has."""
         enrolment = self._state(member).enrolment()
         return None if enrolment is None else enrolment.node_id
+
+    def move(self, *, server: str, mqtt_url: str) -> None:
+        """Tell devices that have enrolled where the platform of this machine listens now.
+
+        A platform that finds its ports taken starts on others; its devices cannot know.
+        """
+        for member in self.members:
+            state = self._state(member)
+            held = state.enrolment()
+            if held is None or (held.server, held.mqtt_url) == (server, mqtt_url):
+                continue
+            moved = replace(held, server=server, artifacts_url=server, mqtt_url=mqtt_url)
+            write_private(state.identity, json.dumps(asdict(moved), indent=2) + "\n")
 
     def enrol(self, tokens: Mapping[str, str], *, server: str) -> None:
         """Enrol the members named in ``tokens`` (name → join token), side by side.

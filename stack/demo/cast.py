@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from client.client import Client
@@ -109,11 +110,12 @@ def gather(souk: Client, home: Home) -> Cast:
     )
 
 
-def bring_fleet_up(souk: Client, fleet: Fleet, cast: Cast, *, server: str) -> int:
+def bring_fleet_up(souk: Client, fleet: Fleet, cast: Cast, *, server: str, mqtt_url: str) -> int:
     """Enrol the devices that the platform does not know, start all, wait until all are online.
 
     Returns how many enrolled. Raises ``FleetFailed``.
     """
+    began = datetime.now(UTC)
     known = {node.id for node in souk.nodes.list() if node.state not in ("revoked", "quarantined")}
     new = [member for member in fleet.members if fleet.node_id(member) not in known]
     tokens = {
@@ -123,11 +125,13 @@ def bring_fleet_up(souk: Client, fleet: Fleet, cast: Cast, *, server: str) -> in
         for member in new
     }
     fleet.enrol(tokens, server=server)
+    fleet.move(server=server, mqtt_url=mqtt_url)
     fleet.start()
     wanted = {fleet.node_id(member) for member in fleet.members}
 
-    def all_online() -> bool:
-        return wanted <= {node.id for node in souk.nodes.list() if node.state == "online"}
+    def all_online() -> bool:  # now, that is: before the last stop does not count
+        heard = (node for node in souk.nodes.list() if node.state == "online")
+        return wanted <= {node.id for node in heard if (node.last_seen_at or began) > began}
 
     wait_for(
         all_online, fleet=fleet, timeout_s=ONLINE_TIMEOUT_S, what="not all devices came online"

@@ -65,7 +65,10 @@ def _run(options: argparse.Namespace, show: Show, cleanup: ExitStack) -> int:
     fleet = Fleet(directory=home.root / FLEET_FOLDER, logs=home.logs, members=casting.members())
     cleanup.callback(fleet.stop)
     show.say(f"{len(fleet.members)} devices in {len(casting.PLACES)} cells")
-    enrolled = casting.bring_fleet_up(souk, fleet, cast, server=home.read_state().agent_url)
+    state = home.read_state()
+    enrolled = casting.bring_fleet_up(
+        souk, fleet, cast, server=state.agent_url, mqtt_url=state.mqtt_url
+    )
     show.say(
         f"all devices are online ({enrolled} newly enrolled)"
         if enrolled

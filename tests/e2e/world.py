@@ -80,7 +80,9 @@ def make_world(root: Path, **settings: str) -> Iterator[World]:
         cast = casting.gather(souk, platform.home)
         fleet = Fleet(directory=root / "fleet", logs=platform.home.logs, members=casting.members())
         stack.callback(fleet.stop)
-        casting.bring_fleet_up(souk, fleet, cast, server=platform.agent_url)
+        casting.bring_fleet_up(
+            souk, fleet, cast, server=platform.agent_url, mqtt_url=platform.mqtt_url
+        )
         tenants = {
             name: stack.enter_context(Client(platform.api_url, api_key=key, retries=PATIENT))
             for name, key in cast.keys.items()

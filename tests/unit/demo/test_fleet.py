@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from edge_agent.config import parse_config
+from edge_agent.identity import Enrolment, StateDir
 from stack.demo.cast import OWNERS, PLACES, members
 from stack.fleet import CPU_MILLIS_MIN, MEMORY_BYTES_MAX, Fleet, Member, share_of_machine
 
@@ -58,3 +59,23 @@ def test_member_that_has_not_enrolled_has_no_node_id(tmp_path):
     assert fleet.node_id(fleet.members[0]) is None
     assert list(fleet.ended()) == []
     fleet.stop()
+
+
+def test_devices_are_told_where_the_platform_listens_now(tmp_path):
+    fleet = Fleet(directory=tmp_path, logs=tmp_path, members=members())
+    state = StateDir(tmp_path / fleet.members[0].name / "state")
+    state.make()
+    enrolment = Enrolment(
+        node_id="node_1",
+        server="https://127.0.0.1:1",
+        mqtt_url="mqtts://127.0.0.1:2",
+        artifacts_url="https://127.0.0.1:1",
+        renew_after="2026-01-01T00:00:00Z",
+        expires_at="2026-01-08T00:00:00Z",
+    )
+    state.save(enrolment, key="key", certificate="certificate", ca="ca")
+    fleet.move(server="https://127.0.0.1:3", mqtt_url="mqtts://127.0.0.1:4")
+    moved = state.enrolment()
+    assert (moved.node_id, moved.expires_at) == (enrolment.node_id, enrolment.expires_at)
+    assert (moved.server, moved.artifacts_url) == ("https://127.0.0.1:3",) * 2
+    assert moved.mqtt_url == "mqtts://127.0.0.1:4"
