@@ -18,8 +18,8 @@ from db.control.rounds import CellRow
 from db.control.submitting import CellFit, Wish, read_fit
 from market.plan import Loss
 
-SLOW_S = 0.005  # a fleet that takes longer than this to judge is not judged for each job anew
-KEPT_S = 0.5  # but so often, or as often as takes a tenth of the time
+LARGE_FLEET = 1_000  # nodes; judging so many takes longer than all else of a submission
+KEPT_S = 0.5  # so it is done so often, or as often as takes a tenth of the time
 KEPT_MAX_S = 5.0
 KEPT_MAX = 256
 LATENCY_IN_CELL_MS = 1
@@ -170,13 +170,14 @@ _kept: "WeakKeyDictionary[Engine | Connection, _Kept]" = WeakKeyDictionary()
 
 
 def _read(session: Session, wish: Wish) -> list[CellFit]:
-    """As ``read_fit``; where that is slow, a "yes" of moments ago is good enough, a "no" never."""
+    """As ``read_fit``; of a large fleet a "yes" of moments ago is good enough, a "no" never."""
     kept = _kept.setdefault(session.get_bind(), _Kept())
     key, began = repr(wish), time.monotonic()
     if (known := kept.get(key, began)) is not None:
         return known
     fits = read_fit(session, wish)
     ended = time.monotonic()
-    if ended - began > SLOW_S and any(not fit.broken for fit in fits):
+    large = sum(fit.nodes for fit in fits) >= LARGE_FLEET
+    if large and any(not fit.broken for fit in fits):
         kept.put(key, ended + min(max(KEPT_S, 10 * (ended - began)), KEPT_MAX_S), fits)
     return fits

@@ -6,15 +6,14 @@ untouched or wholly settled. Ending a job that has ended changes nothing: the fi
 
 import datetime as dt
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from db import events, outbox
-from db.control import lifecycles, settling
+from db import outbox
+from db.control import settling
 from db.control.settling import JobEnded, LiveJob, StoppedAttempt, UsedLease
-from db.events import NewEvent
 from db.ledger import NewTransfer, post_transfers
 from db.outbox import NewCommand
 from db.tables import ESCROW, PLATFORM, TransferKind
@@ -57,23 +56,26 @@ def end_jobs(
     for job in jobs.values():
         assert wanted[job.id].state in JOB_ENDS
         check_transition(JOB, JobState(job.state), wanted[job.id].state, subject=job.id)
-    reasons = {job_id: str(wanted[job_id].reason) for job_id in jobs}
-    stopped = settling.stop_work(session, reasons, now=now)
+    stopped = settling.stop_work(session, _unfinished(jobs.values(), wanted), now=now)
     usage = settling.read_usage(session, list(jobs))
     settled = {
         job.id: _settle(usage.get(job.id, []), job, fee_basis_points) for job in jobs.values()
     }
-    charges = {lease: micros for each in settled.values() for lease, micros in each.charges.items()}
     settling.write_ends(
-        session, [_ended(wanted[job_id], settled[job_id]) for job_id in jobs], charges, now=now
+        session,
+        [_ended(job, wanted[job.id], settled[job.id]) for job in jobs.values()],
+        {lease: micros for each in settled.values() for lease, micros in each.charges.items()},
+        freed_cells=_freed(usage),
+        now=now,
     )
     outbox.add(session, _cancels(stopped), now=now)
-    lifecycles.wake_markets(session, _freed(usage))
-    events.append(
-        session, [_event(job, wanted[job.id], settled[job.id]) for job in jobs.values()], now=now
-    )
     post_transfers(session, _transfers(jobs, settled, usage), now=now)
     return list(jobs)
+
+
+def _unfinished(jobs: Iterable[LiveJob], wanted: Mapping[str, JobEnd]) -> dict[str, str]:
+    """Reason by job of those that have tasks left, and with them perhaps live attempts."""
+    return {job.id: str(wanted[job.id].reason) for job in jobs if job.tasks_open}
 
 
 def _settle(leases: Sequence[UsedLease], job: LiveJob, fee_basis_points: int) -> Settlement:
@@ -89,13 +91,22 @@ def _settle(leases: Sequence[UsedLease], job: LiveJob, fee_basis_points: int) ->
     return settle(usage, hold_micros=job.hold_micros, fee_basis_points=fee_basis_points)
 
 
-def _ended(end: JobEnd, settled: Settlement) -> JobEnded:
+def _ended(job: LiveJob, end: JobEnd, settled: Settlement) -> JobEnded:
+    detail = end.detail[:DETAIL_CHARS_MAX]
     return JobEnded(
-        id=end.job_id,
+        id=job.id,
+        account_id=job.account_id,
         state=end.state,
         reason=end.reason,
-        detail=end.detail[:DETAIL_CHARS_MAX],
+        detail=detail,
         cost_micros=settled.charge_micros,
+        told={
+            "state": end.state,
+            "name": job.name,
+            "reason": end.reason,
+            "detail": detail,
+            "cost_micros": settled.charge_micros,
+        },
     )
 
 
@@ -114,21 +125,6 @@ def _cancels(stopped: Sequence[StoppedAttempt]) -> list[NewCommand]:
 
 def _freed(usage: Mapping[str, Sequence[UsedLease]]) -> set[str]:
     return {lease.cell_id for leases in usage.values() for lease in leases if lease.active}
-
-
-def _event(job: LiveJob, end: JobEnd, settled: Settlement) -> NewEvent:
-    return NewEvent(
-        kind=f"job.{end.state}",
-        subject_id=job.id,
-        account_id=job.account_id,
-        data={
-            "state": end.state,
-            "name": job.name,
-            "reason": end.reason,
-            "detail": end.detail[:DETAIL_CHARS_MAX],
-            "cost_micros": settled.charge_micros,
-        },
-    )
 
 
 def _transfers(

@@ -1,13 +1,14 @@
 """The statements of a settlement: lock jobs, stop what still runs, read usage, write the ends."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.engine import dump_json
 from market.lifecycle import ATTEMPT_LIVE
 
 
@@ -20,6 +21,7 @@ class LiveJob(NamedTuple):
     state: str
     hold_id: str
     hold_micros: int
+    tasks_open: int  # neither succeeded nor failed
 
 
 class StoppedAttempt(NamedTuple):
@@ -44,17 +46,21 @@ class UsedLease(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnded:
-    """What is written to a job that ends."""
+    """What is written to a job that ends, and told of it."""
 
     id: str
+    account_id: str
     state: str
     reason: str
     detail: str
     cost_micros: int
+    told: Mapping[str, Any]  # the data of its event
 
 
 _LOCK = text("""
-    SELECT id, account_id, name, state, hold_id, hold_micros FROM jobs
+    SELECT id, account_id, name, state, hold_id, hold_micros,
+        task_count - tasks_succeeded - tasks_failed
+    FROM jobs
     WHERE id = ANY(:ids) AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE
 """)
 _STOP = text("""
@@ -67,9 +73,6 @@ _STOP = text("""
         UPDATE attempts a SET state = 'cancelled', reason = e.reason, ended_at = :now
         FROM ends e WHERE a.job_id = e.id AND a.state = ANY(:live)
         RETURNING a.id, a.node_id, a.reason
-    ), closed AS (
-        UPDATE demands d SET state = 'closed', count_open = 0
-        FROM ends e WHERE d.job_id = e.id AND d.state <> 'closed'
     )
     SELECT id, node_id, reason FROM stopped ORDER BY node_id, reason, id
 """)
@@ -80,19 +83,35 @@ _USAGE = text("""
     WHERE l.job_id = ANY(:ids) GROUP BY l.id ORDER BY l.job_id, l.id
 """)
 _END = text("""
-    WITH charged AS (
+    WITH ends AS (
+        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]),
+            CAST(:reasons AS text[]), CAST(:details AS text[]), CAST(:costs AS bigint[]),
+            CAST(:account_ids AS text[]), CAST(:told AS text[])) WITH ORDINALITY
+            AS e (id, state, reason, detail, cost, account_id, told, place)
+    ), charged AS (
         UPDATE leases l SET charge_micros = c.charge,
             state = CASE l.state WHEN 'active' THEN 'released' ELSE l.state END,
             state_reason = CASE l.state WHEN 'active' THEN 'job_ended' ELSE l.state_reason END,
             ended_at = coalesce(l.ended_at, :now)
         FROM unnest(CAST(:leases AS text[]), CAST(:charges AS bigint[])) AS c (id, charge)
         WHERE l.id = c.id
+    ), closed AS (
+        UPDATE demands d SET state = 'closed', count_open = 0
+        FROM ends e WHERE d.job_id = e.id AND d.state <> 'closed'
+    ), ended AS (
+        UPDATE jobs j SET state = e.state, end_reason = e.reason, end_detail = e.detail,
+            ended_at = :now, cost_micros = e.cost, accrued_micros = e.cost,
+            version = j.version + 1
+        FROM ends e WHERE j.id = e.id
+    ), told AS (
+        INSERT INTO events (at, kind, account_id, subject_id, data)
+        SELECT :now, 'job.' || e.state, e.account_id, e.id, CAST(e.told AS jsonb)
+        FROM ends e ORDER BY e.place
     )
-    UPDATE jobs j SET state = e.state, end_reason = e.reason, end_detail = e.detail,
-        ended_at = :now, cost_micros = e.cost, accrued_micros = e.cost, version = j.version + 1
-    FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
-        CAST(:details AS text[]), CAST(:costs AS bigint[])) AS e (id, state, reason, detail, cost)
-    WHERE j.id = e.id
+    SELECT pg_notify('souk_event', '')
+    UNION ALL
+    SELECT pg_notify('souk_demand', c.id) FROM unnest(CAST(:cells AS text[])) AS c (id)
+    WHERE EXISTS (SELECT FROM demands d WHERE d.state = 'open' AND d.cell_id = c.id)
 """)
 
 
@@ -103,9 +122,11 @@ def lock_live(session: Session, ids: Sequence[str]) -> dict[str, LiveJob]:
 
 
 def stop_work(
-    session: Session, reasons: dict[str, str], *, now: dt.datetime
+    session: Session, reasons: Mapping[str, str], *, now: dt.datetime
 ) -> list[StoppedAttempt]:
-    """Cancel what has not ended of the jobs in ``reasons`` (reason by job id), close demands."""
+    """Cancel what has not ended of the jobs in ``reasons`` (reason by job id)."""
+    if not reasons:
+        return []
     rows = session.execute(
         _STOP,
         {
@@ -127,19 +148,30 @@ def read_usage(session: Session, ids: Sequence[str]) -> dict[str, list[UsedLease
 
 
 def write_ends(
-    session: Session, ends: Sequence[JobEnded], charges: dict[str, int], *, now: dt.datetime
+    session: Session,
+    ends: Sequence[JobEnded],
+    charges: Mapping[str, int],
+    *,
+    freed_cells: Collection[str],
+    now: dt.datetime,
 ) -> None:
-    """End the jobs and their leases; ``charges`` are micros by lease id."""
+    """End the jobs, their demands and leases; tell followers, and markets that wait for room.
+
+    ``charges`` are micros by lease id, ``freed_cells`` those in which leases end now.
+    """
     session.execute(
         _END,
         {
             "now": now,
             "leases": list(charges),
             "charges": list(charges.values()),
+            "cells": sorted(freed_cells),
             "ids": [end.id for end in ends],
+            "account_ids": [end.account_id for end in ends],
             "states": [end.state for end in ends],
             "reasons": [end.reason for end in ends],
             "details": [end.detail for end in ends],
             "costs": [end.cost_micros for end in ends],
+            "told": [dump_json(end.told) for end in ends],
         },
     )

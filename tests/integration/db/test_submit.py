@@ -1,5 +1,6 @@
 """A submission writes job, tasks, demand and hold together, or says what stands against it."""
 
+import contextlib
 import datetime as dt
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
-from broker.services import job_spec, jobs
+from broker.services import feasibility, job_spec, jobs
 from broker.services.feasibility import Unserviceable
 from broker.services.job_spec import Constraints, Limits, Qos, Retry, TaskSpec
 from broker.services.refusals import Invalid, NotFound
@@ -273,3 +274,22 @@ def test_four_statements_whatever_the_size(
     statements.clear()
     jobs.submit(session, account_id=tenant.id, spec=spec_of(tasks=50), now=NOW)
     assert len(statements) == 4
+
+
+def test_a_large_fleet_is_not_judged_for_each_job(
+    session: Session,
+    tenant: Account,
+    statements: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feasibility, "LARGE_FLEET", 1)
+    make_node(session)
+
+    def asked(spec: job_spec.JobSpec) -> int:
+        statements.clear()
+        with contextlib.suppress(Unserviceable):
+            jobs.submit(session, account_id=tenant.id, spec=spec, now=NOW)
+        return sum("WITH judged" in statement for statement in statements)
+
+    never = spec_of(resources={"cpu_millis": 10**9})
+    assert [asked(spec_of()), asked(spec_of()), asked(never), asked(never)] == [1, 0, 1, 1]
