@@ -54,8 +54,7 @@ class Envelope:
             await send(message)
 
         try:
-            if _unreadable(scope):
-                detail = "The address holds a NUL character."
+            if detail := _unreadable(scope):
                 answer = problem(Request(scope), "malformed_request", detail)
                 await answer(scope, receive, send_with_headers)
             else:
@@ -73,8 +72,16 @@ def _trace_id(scope: Scope) -> str:
     return secrets.token_hex(16)
 
 
-def _unreadable(scope: Scope) -> bool:
-    return "\x00" in scope["path"] or b"%00" in scope["query_string"]
+def _unreadable(scope: Scope) -> str:
+    """What is wrong with the address; "" if nothing is."""
+    query: bytes = scope["query_string"]
+    if "\x00" in scope["path"] or b"%00" in query:
+        return "The address holds a NUL character."
+    if b"&" in query:
+        names = [part.partition(b"=")[0] for part in query.split(b"&")]
+        if len(names) != len(set(names)):
+            return "A parameter of the query is given twice."
+    return ""
 
 
 def _route(scope: Scope) -> str:

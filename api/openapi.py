@@ -29,6 +29,20 @@ OPEN_OPERATIONS = frozenset(
         "get_metrics",
     }
 )
+IDEMPOTENT_OPERATIONS = frozenset(
+    {
+        "create_account",
+        "create_deposit",
+        "create_withdrawal",
+        "create_key",
+        "create_token",
+        "create_cell",
+        "create_model",
+        "create_job",
+        "cancel_job",
+        "create_policy",
+    }
+)
 _STATUSES = {
     "400": "The request cannot be read.",
     "401": "Nobody known is asking.",
@@ -110,15 +124,16 @@ def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["security"] = []
         return
     operation["security"] = [{"apiKey": []}, {"session": []}]
-    if method == "post" and "requestBody" in operation:
-        _add_header(operation, "Idempotency-Key", "The same key has its effect once.", 255)
+    if method == "post" and operation_id in IDEMPOTENT_OPERATIONS:
+        _add_header(operation, "Idempotency-Key", "The same key has its effect once.", minLength=1)
     if method == "patch":
-        _add_header(operation, "If-Match", "The ETag that the change is based on.", 100)
+        _add_header(operation, "If-Match", "The ETag that the change is based on.")
 
 
 def _possible(path: str, method: str, operation: dict[str, Any]) -> list[str]:
     found = {"400", "401", "403", "429", "500", "503"}
-    if "{" in path or method in ("post", "put"):
+    names = {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "{" in path or method in ("post", "put", "delete") or "cell_id" in names:
         found.add("404")
     if "requestBody" in operation or operation.get("parameters"):
         found.add("422")
@@ -138,14 +153,14 @@ def _response(text: str) -> dict[str, Any]:
     return {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
-def _add_header(operation: dict[str, Any], name: str, text: str, length: int) -> None:
+def _add_header(operation: dict[str, Any], name: str, text: str, **bounds: int) -> None:
     operation.setdefault("parameters", []).append(
         {
             "name": name,
             "in": "header",
             "required": False,
             "description": text,
-            "schema": {"type": "string", "minLength": 1, "maxLength": length},
+            "schema": {"type": "string", **bounds},
         }
     )
 

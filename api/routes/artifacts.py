@@ -35,7 +35,7 @@ OCTETS = "application/octet-stream"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _BODY: dict[str, Any] = {
     "requestBody": {
-        "required": True,
+        "required": False,  # no body: the artifact of no bytes
         "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}},
     }
 }

@@ -60,5 +60,5 @@ def start_histogram(
 
 def nodes_by_state(session: Session) -> Mapping[str, int]:
     """How many nodes are in each state."""
-    rows = session.execute(select(Node.state, func.count()).group_by(Node.state)).tuples()
-    return dict(rows.all())
+    rows = session.execute(select(Node.state, func.count()).group_by(Node.state))
+    return {row[0]: row[1] for row in rows}

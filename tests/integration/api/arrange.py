@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from db.tables import Account, Cell
 from tests import factories
-from tests.integration.api.conftest import Party, World
+from tests.integration.api.world import Party, World
 
 DIGEST = "sha256:" + "ab" * 32
 

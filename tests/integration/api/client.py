@@ -14,13 +14,13 @@ class Client:
         self, runner: asyncio.Runner, app: FastAPI, headers: dict[str, str] | None = None
     ) -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self._runner = runner
+        self.runner = runner
         self._client = httpx.AsyncClient(
             transport=transport, base_url="http://test", headers=headers
         )
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self._runner.run(self._client.request(method, path, **options))
+        return self.runner.run(self._client.request(method, path, **options))
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)

@@ -1,6 +1,6 @@
 """Accounts, sessions, keys: who may do what, and what is refused."""
 
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 
 def test_account_create_shows_an_empty_purse(world: World) -> None:

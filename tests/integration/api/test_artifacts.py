@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from broker.services.grants import make_grant
 from db.tables import Node
 from tests.integration.api.arrange import node_of, submit, upload
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 DATA = bytes(range(256)) * 8
 

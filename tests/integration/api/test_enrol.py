@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from broker.services import pki
 from db.tables import Node
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 
 class Device:

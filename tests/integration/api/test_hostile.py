@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.arrange import DIGEST, job_body
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 JSON = {"Content-Type": "application/json"}
 

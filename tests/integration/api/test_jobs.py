@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.arrange import DIGEST, funds, job_body, node_of, submit, upload
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 
 @pytest.fixture

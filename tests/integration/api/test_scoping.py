@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.api.arrange import DIGEST, node_of, submit
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 ALL = "operator viewer owner tenant"
 # operation → roles that get past authorisation (whatever comes of it); the rest get 403.

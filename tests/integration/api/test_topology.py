@@ -8,7 +8,7 @@ from db.tables import AuditEntry, Cell, Node, OutboxMessage
 from db.telemetry import NewReading, TelemetryWriter, make_days
 from tests import factories
 from tests.integration.api.arrange import node_of
-from tests.integration.api.conftest import World
+from tests.integration.api.world import World
 
 GIB = 1 << 30
 
