@@ -120,7 +120,8 @@ class _Node:
     core: AgentCore
     journal: dict[MessageKey, Envelope] = field(default_factory=dict)
     past: dict[str, AttemptReport] = field(default_factory=dict)
-    dead: bool = False
+    dead: bool = False  # does nothing any more
+    cut_off: bool = False  # goes on, and neither hears nor is heard
 
     def ended(self, attempts: Sequence[str]) -> dict[str, AttemptReport]:
         return {attempt: self.past[attempt] for attempt in attempts if attempt in self.past}
@@ -186,11 +187,11 @@ class VirtualFleet:
 
     def freeze(self, node: str) -> None:
         """The node is cut off: it hears and says nothing, and nobody tells."""
-        self._inbox.put(lambda: self._freeze(node, True))
+        self._inbox.put(lambda: self._cut(node, True))
 
     def thaw(self, node: str) -> None:
         """A node that was cut off is back, with its journal."""
-        self._inbox.put(lambda: self._freeze(node, False))
+        self._inbox.put(lambda: self._cut(node, False))
 
     # ------------------------------------------------------------ the thread
 
@@ -229,7 +230,7 @@ class VirtualFleet:
 
     def _connected(self) -> None:
         for node in self._nodes.values():
-            if not node.dead:
+            if not node.dead and not node.cut_off:
                 self._do(node, node.core.connected(_unix_ms()))
 
     def _receive(self, message: Arrived) -> None:
@@ -241,7 +242,7 @@ class VirtualFleet:
         place = parse_topic(message.topic)
         targets = self._nodes.values() if place is None else [self._nodes.get(place[0])]
         for node in targets:
-            if node is not None and not node.dead:
+            if node is not None and not node.dead and not node.cut_off:
                 self._do(node, node.core.receive(envelope.data, _unix_ms()))
 
     def _kill(self, name: str) -> None:
@@ -250,13 +251,12 @@ class VirtualFleet:
         will = Envelope(node=name, boot=self.boot, seq=0, at=_unix_ms(), data=Death())
         self._link.publish(up_topic(name, Death.TYPE), encode(will))
 
-    def _freeze(self, name: str, frozen: bool) -> None:
+    def _cut(self, name: str, cut_off: bool) -> None:
         node = self._nodes[name]
-        if node.dead and not frozen:
-            node.dead = False
-            node.core.disconnected(_unix_ms())
+        node.cut_off = cut_off
+        node.core.disconnected(_unix_ms())
+        if not cut_off:
             self._do(node, node.core.connected(_unix_ms()))
-        node.dead = frozen
 
     def _do(self, node: _Node, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -307,6 +307,8 @@ class VirtualFleet:
     def _publish(self, envelope: Envelope, *, retain: bool = False, qos: int = 1) -> None:
         # Retained births of thousands of virtual nodes would outlive the benchmark.
         del retain
+        if self._nodes[envelope.node].cut_off:
+            return
         self._link.publish(up_topic(envelope.node, envelope.type), encode(envelope), qos=qos)
 
 

@@ -8,12 +8,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_agent.wire import Birth, Envelope
+from edge_agent.wire import AttemptReports, Birth, Death, Envelope
 
 GAP_PATIENCE_S = 2.0  # a message may be overtaken by a younger one for so long
 REBIRTH_EVERY_S = 60.0  # of one node
 REBIRTHS_PER_S = 5  # of the whole fleet
-TWIN_MARGIN_MS = 5_000  # clocks of one device may jump a little
+TWIN_AFTER_S = 30.0  # what was under way when a device started again has arrived by then
+TWIN_SIGNS = 2  # living messages of an older boot that prove a second device
 MISSING_MAX = 1_000  # a larger gap is one gap
 
 Finding = Literal["fine", "twin"]
@@ -23,8 +24,8 @@ Finding = Literal["fine", "twin"]
 class _Record:
     boot: int
     seq: int
-    born_at: int  # sender's clock, first message of this boot that we saw
-    at: int
+    seen_s: float  # when we saw the first message of this boot
+    signs: int = 0
     missing: dict[int, float] = field(default_factory=dict)  # seq → when it was missed
     asked: float = float("-inf")
 
@@ -37,17 +38,21 @@ class Order:
     _asked: deque[float] = field(default_factory=deque)
 
     def see(self, envelope: Envelope, *, now_s: float) -> Finding:
-        """Take note of a message. ``twin``: an older boot lives beside a newer one."""
+        """Take note of a message. ``twin``: an older boot lives beside a newer one.
+
+        Judged by our own clock, for a device may have none. Reports are sent again from before a
+        restart, and a death may be told late: neither shows that the older boot lives.
+        """
         record = self._records.get(envelope.node)
         if record is None or envelope.boot > record.boot:
             self._records[envelope.node] = _Record(
-                boot=envelope.boot, seq=envelope.seq, born_at=envelope.at, at=envelope.at
+                boot=envelope.boot, seq=envelope.seq, seen_s=now_s
             )
             return "fine"
         if envelope.boot < record.boot:
-            # Messages of the boot before that were still under way are older than the new boot.
-            late = envelope.at > record.born_at + TWIN_MARGIN_MS
-            return "twin" if late else "fine"
+            alive = not isinstance(envelope.data, AttemptReports | Death)
+            record.signs += alive and now_s - record.seen_s > TWIN_AFTER_S
+            return "twin" if alive and record.signs >= TWIN_SIGNS else "fine"
         if envelope.seq > record.seq:
             first = max(record.seq + 1, envelope.seq - MISSING_MAX)
             record.missing.update(dict.fromkeys(range(first, envelope.seq), now_s))
@@ -56,7 +61,6 @@ class Order:
             record.missing.pop(envelope.seq, None)
         if isinstance(envelope.data, Birth):
             record.missing.clear()  # a rebirth tells everything anew
-        record.at = max(record.at, envelope.at)
         return "fine"
 
     def gaps(self, *, now_s: float) -> list[str]:

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from bench.virtual import NodeSpec, VirtualFleet
+from broker.process import utc_now
 from broker.services import jobs
 from broker.services.job_spec import JobSpec
 from db.engine import SessionFactory, make_engine, session_factory
@@ -57,7 +59,8 @@ class BrokerPlatform:
                     output=log,
                 )
         for name in names or COMMANDS:
-            assert wait_until((self.home / f"{name}.ready").exists, timeout_s=WAIT_S), self.log(name)
+            there = (self.home / f"{name}.ready").exists
+            assert wait_until(there, timeout_s=WAIT_S), self.log(name)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         """End a process; its exit code."""
@@ -105,8 +108,6 @@ class BrokerPlatform:
         return "\n".join([*map(str, rows), *map(str, nodes), logs])
 
     def submit(self, account_id: str, spec: JobSpec) -> str:
-        from broker.process import utc_now
-
         with self.sessions.begin() as session:
             return jobs.submit(session, account_id=account_id, spec=spec, now=utc_now()).job.id
 
@@ -142,9 +143,7 @@ def broker_platform(url: str, home: Path, **settings: str) -> Iterator[BrokerPla
             "SOUK_ROUND_INTERVAL_S": "1",
             **settings,
         }
-        platform = BrokerPlatform(
-            home=home, env=env, sessions=session_factory(engine), mqtt=mqtt
-        )
+        platform = BrokerPlatform(home=home, env=env, sessions=session_factory(engine), mqtt=mqtt)
         try:
             platform.start()
             yield platform
@@ -160,16 +159,21 @@ def market(platform: BrokerPlatform, *, nodes: int = 2, **fleet: Any) -> Iterato
     with platform.sessions.begin() as session:
         cell = make_cell(session)
         made = [
-            make_node(session, cell=cell, state="enrolled", sells=False, boot=0, seq=0).id
+            make_node(
+                session,
+                cell=cell,
+                state="enrolled",
+                sells=False,
+                boot=0,
+                seq=0,
+                last_seen_at=None,
+                certificate_expires_at=utc_now() + timedelta(days=1),
+            ).id
             for _ in range(nodes)
         ]
         tenant = make_account(session, role=Role.TENANT, funds_micros=10**12)
         make_artifact(session, tenant)
         cell_id, tenant_id = cell.id, tenant.id
-        session.execute(text("UPDATE nodes SET last_seen_at = NULL"))
-        session.execute(
-            text("UPDATE nodes SET certificate_expires_at = now() + interval '1 day'")
-        )
     virtual = VirtualFleet(
         url=platform.mqtt.url,
         tls=(platform.mqtt.pki.ca_pem, platform.mqtt.pki.platform_pem,

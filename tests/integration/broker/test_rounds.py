@@ -1,4 +1,4 @@
-"""Rounds on a real database: leases, refusals, losers' reasons, prices, forwarding, explanations."""
+"""Rounds on a real database: leases, refusals, reasons, prices, forwarding, explanations."""
 
 import datetime as dt
 import threading
@@ -94,7 +94,7 @@ def test_round_again_does_not_sell_what_is_leased(session, rounds):
         "UPDATE nodes SET certificate_expires_at = :soon",
         "UPDATE offers SET state = 'withdrawn'",
         "UPDATE offers SET closes_at = :soon",
-        "UPDATE offers SET capacity = '{\"cpu_millis\": 500, \"memory_bytes\": 500000000}'",
+        'UPDATE offers SET capacity = \'{"cpu_millis": 500, "memory_bytes": 500000000}\'',
         "UPDATE jobs SET cancel_requested_at = :soon",
         "UPDATE jobs SET expires_at = :soon",
         "UPDATE demands SET state = 'closed', count_open = 0",
@@ -108,8 +108,8 @@ def test_apply_refuses_what_is_no_longer_so(session, rounds, spoil):
     snapshot = rounds.snapshot(cell.id)
     plan = mechanisms.get("greedy").clear(snapshot, budget_ms=100)
     assert plan.count.sum() == 1
-    session.execute(text(spoil), {k: v for k, v in
-                    {"soon": SOON, "later": SOON + dt.timedelta(hours=1)}.items() if k in spoil})  # fmt: skip
+    times = {"soon": SOON, "later": SOON + dt.timedelta(hours=1)}
+    session.execute(text(spoil), {name: at for name, at in times.items() if f":{name}" in spoil})
     applied = apply_plan(session, snapshot, plan, now=SOON, packed=None, every_loser=True)
     assert (applied.slots_applied, applied.slots_refused) == (0, 1)
     assert session.scalars(select(Lease)).all() == []
@@ -223,7 +223,7 @@ def test_explain_says_what_would_have_won(session, rounds):
     rounds.clear_cell(cell.id, timed=True)
     found = explain_job(session, job.id, account_id=job.account_id, now=SOON)
     assert found.market is not None
-    assert dict((name, count) for name, count, _ in found.ruled_out) == {
+    assert {name: count for name, count, _ in found.ruled_out} == {
         "constraint": 1,
         "limit_below_reserve": 1,
     }

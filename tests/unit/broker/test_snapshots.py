@@ -143,8 +143,8 @@ def test_snapshot_has_room_for_many_features():
     demands = [bid(f"d{k}", constraints={"labels": {f"k{k}": "v"}}) for k in range(130)]
     snapshot = snapshot_of([ask("n", labels='{"k129": "v"}')], demands)
     assert snapshot.bids.required.shape == (130, 3)  # 130 labels and one runtime in 64-bit words
-    counts = feasible.refusal_counts(snapshot, np.arange(130, dtype=np.int32))
-    assert counts[:, feasible.FEASIBLE].tolist() == [0] * 129 + [1]
+    bids, asks = feasible.feasible_pairs(snapshot)
+    assert (bids.tolist(), asks.tolist()) == ([129], [0])
 
 
 def test_latency_grows_with_distance():
