@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ KEY_CHARS_MAX = 64
 PAST_MAX = dt.timedelta(days=2)  # a device that was cut off may bring readings so old
 FUTURE_MAX = dt.timedelta(hours=1)  # clocks differ
 POINTS_MAX = 2_000
+_ID = re.compile(r"(?:^|_)[0-9a-f]{32}$")
 _BINARY_TYPES = ("uuid", "int4", "timestamptz", "float8")
 
 
@@ -73,7 +75,8 @@ class TelemetryWriter:
     def write(self, session: Session, readings: Iterable[NewReading], *, now: dt.datetime) -> int:
         """Copy in what can be kept; return how many. The rest may be lost: it is telemetry.
 
-        Left out are values that are no numbers, times far from ``now``, and keys beyond the most.
+        Left out are values that are no numbers, times far from ``now``, keys beyond the most and
+        nodes without an id of ours.
         The days around ``now`` must have partitions (``make_days``).
         """
         kept = [reading for reading in readings if _keepable(reading, now)]
@@ -104,6 +107,7 @@ def _keepable(reading: NewReading, now: dt.datetime) -> bool:
         and now - PAST_MAX <= reading.at <= now + FUTURE_MAX
         and 0 < len(reading.key) <= KEY_CHARS_MAX
         and "\0" not in reading.key
+        and _ID.search(reading.node_id) is not None
     )
 
 

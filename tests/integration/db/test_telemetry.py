@@ -49,6 +49,7 @@ def test_what_is_written_is_read_by_stretches(days: Session) -> None:
         reading(key=""),
         reading(key="x" * 65),
         reading(key="a\0b"),
+        NewReading(node_id="node_attic", key="load", at=NOW, value=1.0),
     ],
     ids=repr,
 )
