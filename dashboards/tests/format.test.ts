@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { creditsForInput, formatCredits, parseCredits } from "../src/format/money";
+import { creditsForInput, formatCredits, formatPrice, parseCredits } from "../src/format/money";
 import { previewOf } from "../src/format/preview";
 import { between, formatAge, formatDuration } from "../src/format/time";
 import {
@@ -36,6 +36,16 @@ describe("money", () => {
 
   test.each(["", " ", ".", "-1", "1e3", "0.0000001", "1.2.3", "ten"])("%j is no amount", (text) => {
     expect(parseCredits(text)).toBeNull();
+  });
+
+  test.each([
+    [0, "0.00"],
+    [99_999, "0.099999"],
+    [1_234_567, "1.2346"],
+    [16_750_843, "16.751"],
+    [1_234_567_000, "1,234.60"],
+  ])("a price of %i micros is told as %s", (micros, text) => {
+    expect(formatPrice(micros)).toBe(text);
   });
 
   test("what a form shows is read back as the same amount", () => {
@@ -120,9 +130,23 @@ describe("preview", () => {
   test("JSON is indented, other text is left alone", () => {
     expect(previewOf(bytes('{"a":[1]}'), false)).toMatchObject({
       is: "JSON",
-      text: '{\n  "a": [\n    1\n  ]\n}',
+      text: '{\n  "a": [1]\n}',
     });
     expect(previewOf(bytes("42"), false)).toMatchObject({ is: "text", text: "42" });
+  });
+
+  test("rows of numbers are lines, text in lists is left as it is", () => {
+    const value = {
+      y: [
+        [0.5, 1],
+        [2, 3],
+      ],
+      "a [\n": ["x,  y", "[1,\n2]"],
+      none: [],
+    };
+    const { text } = previewOf(bytes(JSON.stringify(value)), false);
+    expect(text).toContain('"y": [\n    [0.5, 1],\n    [2, 3]\n  ]');
+    expect(JSON.parse(text)).toEqual(value);
   });
 
   test("the beginning of something may end within a character", () => {

@@ -11,6 +11,12 @@ export function formatCredits(micros: number, decimals = 2): string {
   return `${sign}${whole.toLocaleString("en-US")}${shown ? `.${shown}` : ""}`;
 }
 
+/** A market price to five figures, which is finer than it holds for: `16_750_843` → `"16.751"`. */
+export function formatPrice(micros: number): string {
+  const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, micros))) - 4);
+  return formatCredits(Math.round(micros / step) * step);
+}
+
 /** `"0.1"` → `100_000`; null for what is no amount or is finer than a micro. */
 export function parseCredits(text: string): number | null {
   const match = /^\s*(\d{1,9})?(?:[.,](\d{1,6}))?\s*$/.exec(text);

@@ -19,13 +19,21 @@ export function previewOf(bytes: Uint8Array, cut: boolean): Preview {
     try {
       const value: unknown = JSON.parse(text);
       if (typeof value === "object" && value !== null) {
-        return { is: "JSON", text: JSON.stringify(value, null, 2), cut };
+        return { is: "JSON", text: indented(value), cut };
       }
     } catch {
       // Most text is not JSON.
     }
   }
   return { is: "text", text, cut };
+}
+
+/** Indented, but for innermost lists: a row of a tensor is one line. */
+function indented(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(
+    /\[\n\s*([^[\]{}]*?)\n\s*\]/g,
+    (_list, items: string) => `[${items.replace(/\n\s*/g, " ")}]`,
+  );
 }
 
 /** Null for what is no UTF-8 text. A cut may have split the last character. */

@@ -1,11 +1,10 @@
 /** What a core or a GiB costs in each cell now, and how that moved. */
 
 import type { PriceRow } from "../../api/types";
-import { formatCredits } from "../../format/money";
+import { formatCredits, formatPrice } from "../../format/money";
 import { formatShare, orderedResources, resourceFormat } from "../../format/units";
 import { useNow } from "../../live/hooks";
 import { PRICE_WINDOW_MS, seriesKey, type PricePoint, type PriceSeries } from "../../live/overview";
-import { Credits } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
 import { Sparkline } from "../../ui/Sparkline";
 
@@ -76,7 +75,10 @@ function Price({ row, points }: { row: PriceRow; points: readonly PricePoint[] }
         label={`${label} price in ${row.cell_name}: ${range} credits per ${pricedPer}`}
       />
       <span className="price-now">
-        <Credits micros={row.price_micros} per={pricedPer} />
+        <span title={`${formatCredits(row.price_micros)} credits`}>
+          {formatPrice(row.price_micros)}
+        </span>{" "}
+        <span className="unit">cr/{pricedPer}</span>
       </span>
       <span className="price-facts">
         <span className={moved ? (change > 0 ? "price-up" : "price-down") : "muted"}>
