@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from edge_agent.digests import TransferError, digest_of
 from edge_agent.loop import Loop
-from edge_agent.transfer import Transfer, TransferError, digest_of, replace_file
 from edge_agent.workers import Workers
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -20,11 +20,27 @@ class Waiter(Protocol):
         """The verified file, or why there is none."""
 
 
+class Transfer(Protocol):
+    """Moves artifacts; ``edge_agent.transfer`` does it by HTTPS."""
+
+    def fetch(self, base_url: str, digest: str, grant: str, part: Path, *, bytes_max: int) -> None:
+        """Make ``part`` hold the artifact whole; raises ``TransferError``."""
+
+    def put(self, base_url: str, digest: str, grant: str, data: bytes) -> None:
+        """Store ``data`` under its digest; raises ``TransferError``."""
+
+
 class ArtifactCache:
     """Used in the loop's thread; transfers run in the workers'."""
 
     def __init__(
-        self, folder: Path, *, bytes_max: int, loop: Loop, workers: Workers, transfer: Transfer
+        self,
+        folder: Path,
+        *,
+        bytes_max: int,
+        loop: Loop,
+        workers: Workers,
+        transfer: Callable[[], Transfer],
     ) -> None:
         self._folder, self._bytes_max = folder, bytes_max
         self._loop, self._workers, self._transfer = loop, workers, transfer
@@ -68,7 +84,7 @@ class ArtifactCache:
         def work() -> None:
             digest, error = digest_of(data), ""
             try:
-                self._transfer.put(base_url, digest, grant, data)
+                self._transfer().put(base_url, digest, grant, data)
             except TransferError as failure:
                 error = str(failure)
             self._loop.post(lambda: done(digest, error))
@@ -88,10 +104,10 @@ class ArtifactCache:
         try:
             # A file from an earlier start is read again: a disk may have harmed it since.
             if path.exists():
-                replace_file(path, part)
+                path.replace(part)
             if not part.exists() or not _is_whole(part, digest):
-                self._transfer.fetch(base_url, digest, grant, part, bytes_max=self._bytes_max)
-            replace_file(part, path)
+                self._transfer().fetch(base_url, digest, grant, part, bytes_max=self._bytes_max)
+            part.replace(path)
         except (TransferError, OSError) as failure:
             error = str(failure)
         self._loop.post(lambda: self._fetched(digest, error))

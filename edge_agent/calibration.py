@@ -7,6 +7,7 @@ other.
 
 import json
 import math
+import mmap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,8 @@ def _integer_loop() -> int:
 
 class _MemoryWalk:
     def __init__(self) -> None:
-        self._memory = bytearray(WALK_BYTES)
+        # Not from the heap, which would keep the room for the rest of the agent's life.
+        self._memory = mmap.mmap(-1, WALK_BYTES)
         self._at = 0
 
     def __call__(self) -> int:

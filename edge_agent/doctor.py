@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+from edge_agent.addresses import Address, parse_address
 from edge_agent.config import AgentConfig
-from edge_agent.https import Address, parse_address, verified_context
+from edge_agent.https import verified_context
 from edge_agent.identity import Enrolment, StateDir
 from edge_agent.machine import disk_free_bytes
 from edge_agent.runtimes import installed

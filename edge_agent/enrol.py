@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent import csr, ecdsa
+from edge_agent.addresses import parse_address
 from edge_agent.exits import AgentError, Exit
-from edge_agent.https import parse_address, request, unverified_context, verified_context
+from edge_agent.https import request, unverified_context, verified_context
 from edge_agent.identity import FIELDS, Enrolment, StateDir
 
 _TOKEN = re.compile(r"souk_join_[A-Za-z0-9]+_[A-Za-z0-9_-]+\.([0-9a-f]{64})")

@@ -3,38 +3,13 @@
 import http.client
 import json
 import ssl
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+from edge_agent.addresses import Address
 from edge_agent.exits import AgentError, Exit
 
 TIMEOUT_S = 20.0
 ANSWER_BYTES_MAX = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Host and port of a server."""
-
-    host: str
-    port: int
-    prefix: str = ""  # path before /v1
-
-
-def parse_address(url: str, *, scheme: str = "https", port: int = 443) -> Address:
-    """The address in ``url``.
-
-    Raises:
-        AgentError: not a URL of that scheme.
-    """
-    try:
-        parts = urlsplit(url)
-        if parts.scheme != scheme or not parts.hostname:
-            raise ValueError(f"expected {scheme}://host:port")
-        return Address(host=parts.hostname, port=parts.port or port, prefix=parts.path.rstrip("/"))
-    except ValueError as error:
-        raise AgentError(Exit.USAGE, f"{url!r} is not an address: {error}") from None
 
 
 def verified_context(ca_pem: str) -> ssl.SSLContext:

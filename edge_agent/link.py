@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Protocol
 
 from edge_agent import mqtt
-from edge_agent.https import Address
+from edge_agent.addresses import Address
 from edge_agent.loop import Loop
 from edge_agent.workers import Workers
 

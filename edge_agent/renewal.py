@@ -3,7 +3,6 @@
 import logging
 from random import Random
 
-from edge_agent.enrol import renew
 from edge_agent.exits import AgentError, Exit
 from edge_agent.identity import Enrolment, StateDir
 from edge_agent.loop import Loop
@@ -44,6 +43,8 @@ class Renewal:
         return self._at
 
     def _renew(self, now: int) -> None:
+        from edge_agent.enrol import renew  # with HTTP, which an idle agent does without
+
         try:
             fresh = renew(self._state, self.enrolment, now=now)
         except AgentError as failure:

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from edge_agent.artifacts import ArtifactCache
 from edge_agent.core import Outcome, Work
+from edge_agent.digests import digest_of
 from edge_agent.executors.job import Finish, Job
 from edge_agent.executors.metering import PowerModel, usage
 from edge_agent.executors.pool import Pool
-from edge_agent.transfer import digest_of
 from edge_agent.wire.messages import LOG_TAIL_BYTES_MAX, RESULT_INLINE_BYTES_MAX
 
 RUN_MS_MAX = 7 * 24 * 3_600_000

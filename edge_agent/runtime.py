@@ -9,11 +9,13 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from random import Random
 
 from edge_agent import status
-from edge_agent.artifacts import ArtifactCache
+from edge_agent.addresses import parse_address
+from edge_agent.artifacts import ArtifactCache, Transfer
 from edge_agent.config import AgentConfig
 from edge_agent.core import (
     AgentCore,
@@ -32,14 +34,12 @@ from edge_agent.executors.metering import PowerModel
 from edge_agent.executors.pool import Pool
 from edge_agent.executors.process import Workplace
 from edge_agent.exits import AgentError, Exit
-from edge_agent.https import parse_address, verified_context
 from edge_agent.identity import Enrolment, StateDir
 from edge_agent.journal import Journal
 from edge_agent.link import Link, client_context
 from edge_agent.loop import Loop
 from edge_agent.renewal import Renewal
 from edge_agent.runner import Runner
-from edge_agent.transfer import Transfer
 from edge_agent.wire import CONTROL_STATE, WireError, decode, down_topic, encode, up_topic
 from edge_agent.wire.topics import parse_topic
 from edge_agent.workers import Workers
@@ -82,13 +82,12 @@ class AgentRuntime:
             now=unix_ms(),
         )
         workers = Workers()
-        transfer = Transfer(lambda: verified_context(state.ca.read_text(encoding="utf-8")))
         self._cache = ArtifactCache(
             state.artifacts,
             bytes_max=config.share.disk_bytes,
             loop=self._loop,
             workers=workers,
-            transfer=transfer,
+            transfer=cache(lambda: _make_transfer(state)),
         )
         self._cache.base_url = enrolment.artifacts_url
         self._pool = Pool(
@@ -349,6 +348,14 @@ class AgentRuntime:
         if isinstance(last, Send):
             topic = up_topic(last.envelope.node, last.envelope.type)
             self._link.close(topic, encode(last.envelope), timeout_s=FAREWELL_S)
+
+
+def _make_transfer(state: StateDir) -> Transfer:
+    """Loaded with the first artifact: HTTP costs 2 MB that an idle agent does without."""
+    from edge_agent.https import verified_context
+    from edge_agent.transfer import Transfer as HttpsTransfer
+
+    return HttpsTransfer(lambda: verified_context(state.ca.read_text(encoding="utf-8")))
 
 
 def make_device(config: AgentConfig, state: StateDir, path: Path | None = None) -> LocalDevice:

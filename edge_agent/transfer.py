@@ -3,23 +3,19 @@
 import contextlib
 import hashlib
 import http.client
-import os
 import ssl
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_agent.https import Address, parse_address
+from edge_agent.addresses import Address, parse_address
+from edge_agent.digests import TransferError
 
 TRIES_MAX = 4
 PAUSE_S = 0.25
 TIMEOUT_S = 30.0
 CHUNK_BYTES = 1 << 18
-
-
-class TransferError(Exception):
-    """An artifact cannot be had or stored; the text says why."""
 
 
 class _TryAgain(Exception):
@@ -157,13 +153,3 @@ def _sha256(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest_of(data: bytes) -> str:
-    """``sha256:<hex>`` of ``data``."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def replace_file(source: Path, target: Path) -> None:
-    """Move ``source`` to ``target`` in one step."""
-    os.replace(source, target)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_agent.digests import digest_of
 from edge_agent.executors.job import Finish, Job
 from edge_agent.executors.pool import Pool
 from edge_agent.executors.process import Workplace
 from edge_agent.loop import Loop
-from edge_agent.transfer import digest_of
 
 DEADLINE_S = 60.0
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from broker.services import pki
 from broker.services.pki_files import PkiPaths, device_authority
-from edge_agent.transfer import digest_of
+from edge_agent.digests import digest_of
 
 TOKEN = "souk_join_0a1b_s3cret"
 NODE = "node_" + "0123456789abcdef" * 2

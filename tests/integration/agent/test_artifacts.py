@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent.artifacts import ArtifactCache
+from edge_agent.digests import digest_of
 from edge_agent.https import verified_context
 from edge_agent.loop import Loop
-from edge_agent.transfer import Transfer, digest_of
+from edge_agent.transfer import Transfer
 from edge_agent.workers import Workers
 from tests.integration.agent.office import GRANT, Office
 
@@ -24,7 +25,11 @@ class Shelf:
         ca = office.pki.ca_pem.read_text()
         transfer = Transfer(lambda: verified_context(ca), pause=lambda _: None)
         self.cache = ArtifactCache(
-            folder, bytes_max=bytes_max, loop=self.loop, workers=Workers(), transfer=transfer
+            folder,
+            bytes_max=bytes_max,
+            loop=self.loop,
+            workers=Workers(),
+            transfer=lambda: transfer,
         )
         self.cache.base_url = office.url
 
