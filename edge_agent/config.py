@@ -74,6 +74,7 @@ class Agent:
     log_level: str = "info"
     stop_grace_s: int = 5  # running work gets this long to end when the agent is told to stop
     idle_children_s: int = 60  # a warm sandbox that has had no work for this long is ended
+    niceness: int = 10  # of tenants' work: 19 yields most to the owner's own programs, 0 not at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,7 @@ def state_dir(config: AgentConfig, explicit: str | None, environ: Mapping[str, s
     """``--state-dir``, else ``SOUK_AGENT_STATE``, else the setting, else the usual place."""
     named = explicit or environ.get("SOUK_AGENT_STATE") or config.agent.state_dir
     if named:
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()  # sandboxes have another working directory
     if os.geteuid() == 0:
         return Path("/var/lib/souk-agent")
     home = Path(environ.get("HOME", "/"))
@@ -255,6 +256,8 @@ def _check(config: AgentConfig) -> None:
         raise ConfigError("power.max_milliwatts must not be less than power.idle_milliwatts")
     if config.agent.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError("agent.log_level is one of debug, info, warning, error")
+    if config.agent.niceness > 19:
+        raise ConfigError("agent.niceness runs from 0 to 19")
     both = set(config.tenants.accept) & set(config.tenants.refuse)
     if both:
         raise ConfigError(f"tenants: {', '.join(sorted(both))} cannot be accepted and refused")

@@ -49,6 +49,8 @@ class Ports:
                     f"SOUK_{setting.upper()} (0 means any)"
                 )
             return self._take(name, port)
+        if setting in self.settings.model_fields_set:
+            default = 0  # any: not the usual one, which another platform may be about to take
         for port in (self.remembered.get(name, 0), default):
             if port and port not in self.chosen.values() and port_is_free(host, port):
                 return self._take(name, port)
