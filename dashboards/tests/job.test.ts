@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { RoundOutcome } from "../src/api/types";
 import { concerns } from "../src/pages/job/JobPage";
 import { spanOf } from "../src/pages/job/AttemptsPanel";
+import { runsOf } from "../src/pages/job/ExplainPanel";
 import { stepsOf } from "../src/pages/job/TimelinePanel";
 import { costSoFar, hasEnded } from "../src/ui/JobTable";
 import { stepPath } from "../src/ui/Sparkline";
@@ -47,6 +49,29 @@ test("cost is what was settled, else what has accrued", () => {
   expect(costSoFar(makeJob({ state: "failed", accrued_micros: 7, cost_micros: 5 }))).toBe(5);
   expect(hasEnded(makeJob({ state: "matched" }))).toBe(false);
   expect(hasEnded(makeJob({ state: "expired" }))).toBe(true);
+});
+
+test("rounds in a row that ended alike are told once", () => {
+  const round = (second: number, slots_won: number, detail: string): RoundOutcome => ({
+    round_id: `round_${second}`,
+    created_at: at(second),
+    mechanism: "greedy",
+    slots_asked: 4,
+    slots_won,
+    loss: null,
+    detail,
+  });
+  const runs = runsOf([
+    round(1, 0, "dear"),
+    round(2, 0, "dear"),
+    round(3, 4, ""),
+    round(4, 0, "dear"),
+  ]);
+  expect(runs.map((run) => [run.newest.round_id, run.count])).toEqual([
+    ["round_4", 1],
+    ["round_3", 1],
+    ["round_2", 2],
+  ]);
 });
 
 test("an event concerns a job as subject or by name", () => {

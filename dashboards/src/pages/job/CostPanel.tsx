@@ -22,7 +22,10 @@ export function CostPanel({
   const settled = ended && job.cost_micros !== null;
   const cost = costSoFar(job);
   return (
-    <Panel title="Cost" note={settled ? "settled" : ended ? "being settled" : "so far"}>
+    <Panel
+      title="Cost"
+      note={settled ? "settled" : ended ? "being settled" : "of leases that have ended so far"}
+    >
       <p className="cost">
         <Credits micros={cost} />
       </p>

@@ -1,6 +1,7 @@
 /** Why it got what it got: what the rounds said, who could serve it, what ruled the rest out. */
 
 import type { Candidate, Explanation, RoundOutcome } from "../../api/types";
+import { formatPrice } from "../../format/money";
 import { formatShare } from "../../format/units";
 import type { Loaded } from "../../live/hooks";
 import { Clock, Credits, Meter } from "../../ui/Figures";
@@ -9,7 +10,7 @@ import { Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { RuledOutList } from "../../ui/RuledOutList";
 
 const TERMS = ["cost", "qos", "energy", "fairness"] as const;
-const ROUNDS_MAX = 8;
+const RUNS_MAX = 8;
 const CANDIDATES_MAX = 8;
 
 export function ExplainPanel({ loaded }: { loaded: Loaded<Explanation> }) {
@@ -69,7 +70,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
                 Score
               </th>
               <th scope="col" className="num">
-                Rate
+                Asks
               </th>
             </tr>
           </thead>
@@ -90,7 +91,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
                 ))}
                 <td className="num">{candidate.score.toPrecision(3)}</td>
                 <td className="num">
-                  <Credits micros={candidate.rate_micros_per_hour} />
+                  {formatPrice(candidate.rate_micros_per_hour)} <span className="unit">cr</span>
                 </td>
               </tr>
             ))}
@@ -101,28 +102,48 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
   );
 }
 
+export interface RoundRun {
+  newest: RoundOutcome;
+  /** Rounds in a row that ended alike. */
+  count: number;
+}
+
+/** Newest first; rounds in a row with the same outcome are told once. */
+export function runsOf(rounds: readonly RoundOutcome[]): RoundRun[] {
+  const runs: RoundRun[] = [];
+  for (const round of rounds.toSorted((a, b) => b.created_at.localeCompare(a.created_at))) {
+    const last = runs.at(-1);
+    const alike =
+      last?.newest.detail === round.detail &&
+      last.newest.slots_won === round.slots_won &&
+      last.newest.slots_asked === round.slots_asked;
+    if (last && alike) last.count += 1;
+    else runs.push({ newest: round, count: 1 });
+  }
+  return runs;
+}
+
 function Rounds({ rounds }: { rounds: readonly RoundOutcome[] }) {
-  const newest = rounds
-    .toSorted((a, b) => b.created_at.localeCompare(a.created_at))
-    .slice(0, ROUNDS_MAX);
   return (
     <>
       <h3>
-        Rounds{" "}
-        <small className="muted">
-          newest {newest.length} of {rounds.length}
-        </small>
+        Rounds <small className="muted">last {rounds.length}</small>
       </h3>
       <ul className="rounds">
-        {newest.map((round) => (
-          <li key={round.round_id}>
-            <Clock at={round.created_at} />
-            <span className="figure">
-              {round.slots_won} <span className="unit">of {round.slots_asked} slots</span>
-            </span>
-            <span>{round.detail || (round.loss ?? "").replaceAll("_", " ") || "won"}</span>
-          </li>
-        ))}
+        {runsOf(rounds)
+          .slice(0, RUNS_MAX)
+          .map(({ newest, count }) => (
+            <li key={newest.round_id}>
+              <Clock at={newest.created_at} />
+              <span className="figure">
+                {newest.slots_won} <span className="unit">of {newest.slots_asked} slots</span>
+              </span>
+              <span>
+                {newest.detail || (newest.loss ?? "").replaceAll("_", " ") || "won"}
+                {count > 1 && <span className="muted"> · {count} rounds alike</span>}
+              </span>
+            </li>
+          ))}
       </ul>
     </>
   );
