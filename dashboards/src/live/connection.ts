@@ -104,10 +104,7 @@ export class Connection {
   private heard(abort: AbortController): void {
     clearTimeout(this.watchdog);
     this.watchdog = setTimeout(() => abort.abort(), SILENCE_MS_MAX);
-    if (this.state.phase === "live") {
-      this.state = { ...this.state, heardAt: Date.now() };
-      this.onState(this.state);
-    }
+    if (this.state.phase === "live") this.state = { ...this.state, heardAt: Date.now() };
   }
 
   private retry(): void {

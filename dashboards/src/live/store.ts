@@ -20,6 +20,7 @@ export interface Live {
 }
 
 const FEED_MAX = 60;
+const FLUSH_MS = 100;
 const LOAD_GAP_MS = 1_000;
 const LOAD_IDLE_MS = 5_000;
 const HIDDEN_MS_MAX = 30_000;
@@ -27,6 +28,9 @@ const SERIES_MAX = 40;
 
 export class LiveStore {
   private live: Live;
+  /** What ``live`` becomes with the next flush. */
+  private next: Live;
+  private flushTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly listeners = new Set<() => void>();
   private readonly eventListeners = new Set<(event: SoukEvent) => void>();
   private readonly connection: Connection;
@@ -39,7 +43,7 @@ export class LiveStore {
       "/v1/events",
       (message) => this.receive(message),
       (connection) => {
-        const back = connection.phase === "live" && this.live.connection.phase !== "live";
+        const back = connection.phase === "live" && this.next.connection.phase !== "live";
         this.change({ connection });
         if (back) this.refresher?.request();
       },
@@ -53,6 +57,7 @@ export class LiveStore {
       series: new Map(),
       feed: [],
     };
+    this.next = this.live;
   }
 
   start(): () => void {
@@ -63,6 +68,7 @@ export class LiveStore {
     return () => {
       document.removeEventListener("visibilitychange", this.watchVisibility);
       clearTimeout(this.hiddenTimer);
+      clearTimeout(this.flushTimer);
       this.refresher?.stop();
       this.connection.close();
     };
@@ -104,11 +110,14 @@ export class LiveStore {
     } catch {
       return; // an event that is no JSON says nothing
     }
-    const { overview, feed } = this.live;
-    this.change({
+    const { overview, feed } = this.next;
+    this.next = {
+      ...this.next,
       feed: [event, ...feed].slice(0, FEED_MAX),
       overview: overview && applyEvent(overview, event),
-    });
+    };
+    // A busy market has more events in a second than a page can be drawn: they are shown together.
+    this.flushTimer ??= setTimeout(this.flush, FLUSH_MS);
     for (const listener of this.eventListeners) listener(event);
     this.refresher?.request();
   }
@@ -117,7 +126,7 @@ export class LiveStore {
     try {
       const overview = await getOverview();
       const now = platformNow();
-      const series = addPrices(this.live.series, overview.prices, now);
+      const series = addPrices(this.next.series, overview.prices, now);
       this.change({ overview, series, loadedAt: now, problem: null });
       void this.loadHistory(overview);
     } catch (error) {
@@ -135,7 +144,7 @@ export class LiveStore {
       try {
         const { items } = await getPriceHistory(cellId, resource, from);
         const rows = items.map((row) => ({ ...row, cell_id: cellId, resource }));
-        this.change({ series: addPrices(this.live.series, rows, platformNow()) });
+        this.change({ series: addPrices(this.next.series, rows, platformNow()) });
       } catch {
         this.asked.delete(key); // asked again with the next overview
         return;
@@ -144,7 +153,14 @@ export class LiveStore {
   }
 
   private change(part: Partial<Live>): void {
-    this.live = { ...this.live, ...part };
-    for (const listener of this.listeners) listener();
+    this.next = { ...this.next, ...part };
+    this.flush();
   }
+
+  private flush = (): void => {
+    clearTimeout(this.flushTimer);
+    this.flushTimer = undefined;
+    this.live = this.next;
+    for (const listener of this.listeners) listener();
+  };
 }
