@@ -109,7 +109,11 @@ def main() -> int:
     settings = get_settings()
     configure_logging(settings, "api")
     Path(settings.home).mkdir(parents=True, exist_ok=True)
-    asyncio.run(serve(settings))
+    quick_loop = uvicorn.Config(
+        "api.app", log_config=None
+    ).get_loop_factory()  # uvloop where there is one
+    with asyncio.Runner(loop_factory=quick_loop) as runner:
+        runner.run(serve(settings))
     return 0
 
 

@@ -47,7 +47,7 @@ class FileStore:
     def __init__(self, url: str) -> None:
         self._files, root = fsspec.core.url_to_fs(url)
         self._root = str(root).rstrip("/")
-        self._local = isinstance(self._files, LocalFileSystem)
+        self.local = isinstance(self._files, LocalFileSystem)
         self._files.makedirs(f"{self._root}/uploads", exist_ok=True)
 
     def begin(self, *, bytes_max: int) -> "Upload":
@@ -83,7 +83,7 @@ class FileStore:
     @contextmanager
     def local_file(self, digest: str) -> Iterator[Path]:
         """The artifact as a file of this machine, for as long as the block runs."""
-        if self._local:
+        if self.local:
             yield Path(self.path(digest))
             return
         with tempfile.NamedTemporaryFile() as file:
@@ -104,12 +104,14 @@ class FileStore:
         opened: BinaryIO = self._files.open(self._upload(name), "wb")
         return opened
 
-    def commit(self, name: str, digest: str) -> None:
+    def commit(self, name: str, digest: str, *, durable: bool) -> None:
         """Move a whole upload to its place."""
         target = self.path(digest)
-        if self._local:
+        if self.local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             Path(self._upload(name)).replace(target)
+            if durable:
+                _sync_directory(Path(target).parent)
         else:
             self._files.mv(self._upload(name), target)
 
@@ -120,7 +122,7 @@ class FileStore:
 
     def remove_stray_uploads(self, *, older_than_s: float, now_s: float) -> int:
         """Remove uploads that a crash left behind; return how many."""
-        if not self._local:
+        if not self.local:
             return 0  # object stores end unfinished uploads by a rule of the bucket
         strays = [
             path
@@ -178,7 +180,7 @@ class Upload:
         if digest and digest != found:
             raise _other_digest(digest, found)
         self._close(durable=durable)
-        self._store.commit(self._name, found)
+        self._store.commit(self._name, found, durable=durable)
         self._finished = True
         return found
 
@@ -186,7 +188,7 @@ class Upload:
         file, self._file = self._file, None
         if file is None:
             return
-        if durable and hasattr(file, "fileno"):
+        if durable and self._store.local:
             file.flush()
             os.fsync(file.fileno())
         file.close()
@@ -202,6 +204,15 @@ def check_digest(digest: str) -> str:
 def digest_of(data: bytes) -> str:
     """``sha256:<hex>``."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename is on the disk once its directory is."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _chunks(file: Any, offset: int, length: int) -> Iterator[bytes]:

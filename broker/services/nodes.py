@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from broker.services.fleet import DRAINS
 from broker.services.principals import Principal
 from broker.services.refusals import Conflict, Invalid, NotFound, Stale
 from broker.services.snapshots import REFERENCE_OPS_PER_S, RELIABILITY_PRIOR
@@ -16,6 +17,7 @@ from db.repositories.paging import Page, Place
 from db.tables import Node
 from market.lifecycle import NODE, NodeState, check_transition
 
+DRAINED_ON_REQUEST = f"{DRAINS} on request"
 READINGS_WINDOW = timedelta(hours=1)
 
 
@@ -89,7 +91,7 @@ def change(
     before = {"state": node.state, "cell_id": node.cell_id}
     if wanted.cell_id is not None and wanted.cell_id != node.cell_id:
         _move(session, node, wanted.cell_id, now)
-    if wanted.draining is not None and wanted.draining != (node.state == NodeState.DRAINING):
+    if wanted.draining is not None and wanted.draining != _drains(node):
         _drain(session, node, on=wanted.draining, now=now)
     node.version += 1
     session.flush()
@@ -156,19 +158,24 @@ def _move(session: Session, node: Node, cell_id: str, now: datetime) -> None:
     nodes.move_offers(session, node.id, cell_id=cell.id, now=now)
 
 
+def _drains(node: Node) -> bool:
+    """Whether it is draining, or will be when it is back."""
+    away = node.state == NodeState.OFFLINE
+    return node.state == NodeState.DRAINING or (away and node.state_reason.startswith(DRAINS))
+
+
 def _drain(session: Session, node: Node, *, on: bool, now: datetime) -> None:
+    """Set the wish; a node that is away keeps it in its reason until it is back."""
     state = NodeState(node.state)
-    if on and NodeState.DRAINING not in NODE[state]:
+    if state not in (NodeState.ONLINE, NodeState.OFFLINE, NodeState.DRAINING):
         raise Conflict(f"A node that is {state} cannot be drained.", code="node_state")
-    if on:
-        node.state, node.state_reason = NodeState.DRAINING, "drained on request"
-    else:
-        node.state = NodeState.ONLINE if node.silent_since is None else NodeState.OFFLINE
-        node.state_reason = ""
+    node.state_reason = DRAINED_ON_REQUEST if on else ""
+    if state is not NodeState.OFFLINE:
+        to = NodeState.DRAINING if on else NodeState.ONLINE
+        node.state = check_transition(NODE, state, to, subject=node.id)
     session.flush()
-    outbox.add(
-        session, [outbox.NewCommand(node_id=node.id, type="drain", data={"on": on})], now=now
-    )
+    command = outbox.NewCommand(node_id=node.id, type="drain", data={"on": on})
+    outbox.add(session, [command], now=now)
     _announce(session, node, now)
 
 

@@ -63,6 +63,17 @@ def test_node_drain_writes_a_command(world: World) -> None:
         assert {entry.account_id for entry in audit} == {world.owner.id}
 
 
+def test_node_that_is_away_drains_when_it_is_back(world: World) -> None:
+    path = f"/v1/nodes/{node_of(world, world.owner, state='offline')}"
+    drained = world.owner.client.patch(path, json={"draining": True}).json()
+    assert (drained["state"], drained["state_reason"]) == ("offline", "drained on request")
+    again = world.owner.client.patch(path, json={"draining": False}).json()
+    assert (again["state"], again["state_reason"]) == ("offline", "")
+    never_seen = f"/v1/nodes/{node_of(world, world.owner, state='enrolled')}"
+    refused = world.owner.client.patch(never_seen, json={"draining": True})
+    assert (refused.status_code, refused.json()["code"]) == (409, "node_state")
+
+
 def test_node_move_takes_its_offer_along(world: World) -> None:
     node_id = node_of(world, world.owner)
     with world.platform.sessions.begin() as session:
