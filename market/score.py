@@ -31,7 +31,8 @@ LATENCY_HORIZON_MS = 200.0  # a latency beyond this is worth nothing to a bid wi
 ENERGY_REFERENCE_MILLIWATTS = 5_000.0  # e₀: one reference core of a small board at full load
 CARBON_REFERENCE_G_PER_KWH = 400.0  # about the world's mean grid; a node there is scaled by one
 SCARCE_POWER_FACTOR = 1.5  # on battery, and again when too hot
-FAIRNESS_STEEPNESS = 4.0  # p: 1.2 times the entitled share already halves the term
+FAIRNESS_STEEPNESS = 24.0  # p: steep, or tenants with many bids to choose from keep an edge
+FAIRNESS_RATIO_MAX = 1e6  # of received over due: keeps the power finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ def fairness_terms(snapshot: Snapshot) -> Floats:
         out=np.where(snapshot.received > 0, np.inf, 1.0),
         where=due > 0,
     )
-    return 1.0 / (1.0 + ratio**steepness)
+    terms_of: Floats = 1.0 / (1.0 + np.minimum(ratio, FAIRNESS_RATIO_MAX) ** steepness)
+    return terms_of
 
 
 def latency_horizons(snapshot: Snapshot) -> Floats:
