@@ -158,7 +158,7 @@ def table(quick: bool, data: Path) -> list[Row]:
                     "wall_s": wall,
                     "cpu_s": cpu,
                     "jain_requesters": jain((got / snapshot.bids.count).astype(np.float64)),
-                    "jain_tenants": jain(tenant),
+                    "jain_tenants": jain(tenant.astype(np.float64)),
                     **measures(snapshot, plan),
                 }
             )
