@@ -1,7 +1,10 @@
 """What a round decides: matches, a reason for every loser, prices, welfare and its bound."""
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import numpy as np
 
 from market.snapshot import Floats, Indices, Ints
 
@@ -41,8 +44,20 @@ class Plan:
     node_price: Floats  # (m, R) shadow prices, to carry into the next round
     standing_price: Floats  # (C, R) micros per priced unit and hour, after this round
     timings_ms: dict[str, float] = field(default_factory=dict)
+    effort: dict[str, float] = field(default_factory=dict)  # of a search that the clock bounds
 
     @property
     def gap(self) -> float:
         """Share of the bound that the plan may have missed, in [0, 1]."""
         return 0.0 if self.bound <= 0 else max(0.0, 1.0 - self.welfare / self.bound)
+
+    def digest(self) -> str:
+        """SHA-256 over mechanism, matches and prices: equal for plans that are equal to the byte.
+
+        Ids do not enter, so it says the same of a plan and of its repetition elsewhere.
+        """
+        found = hashlib.sha256(self.mechanism.encode())
+        for part in (self.bid, self.ask, self.count, self.rate, self.standing_price):
+            found.update(repr(part.shape).encode())
+            found.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).tobytes())
+        return found.hexdigest()

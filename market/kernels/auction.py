@@ -14,16 +14,18 @@ the search short (``cut_short`` in the timings).
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from market.kernels import pairs, prices, search
+from market.kernels import pairs, prices
 from market.kernels.compiled import NEVER
-from market.kernels.problem import Problem, Singles, block_extremes
+from market.kernels.pace import Pace
+from market.kernels.placement import PHASES, Lists, Placement
+from market.kernels.problem import Problem, block_extremes
 from market.snapshot import Floats, Indices, Ints
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ CARRIED_FROM = 6  # the heat at which carried prices are taken up again
 PRICES_SHARE = 0.45  # of the budget left beside lists and bound
 CARRIED_PRICES_SHARE = 0.25
 PRICES_GUARD = 0.6  # of the budget by the clock: after it the prices are left as they are
+SEARCH_GUARD = 1.1  # of the budget by the clock: after it the search ends
 STEP = 1.5  # over the number of resources: their demands move together
 # Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
 PAIRS_PER_MS = 550_000
@@ -60,11 +63,7 @@ LISTED_PER_MS = 80_000
 MOVES_PER_MS = 6_000
 MOVES_PER_MS_LARGE = 2_800  # when the state no longer fits the cache
 LARGE_ITEMS = 20_000
-PHASES = 24
-ANNEAL_HEAT = (0.05, 0.005)  # first and last, in mean item values, with priced space
-ANNEAL_HEAT_SHORT = (0.1, 0.01)
-SHORT_MOVES_PER_ITEM = 300
-SPACE_BIAS = 0.9
+MOVES_PER_ITEM_MAX = 20_000  # more change nothing that could be seen
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,22 +77,16 @@ class Solution:
     bound: float
     price: Floats  # (m, R) shadow prices in the caller's node order
     timings_ms: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Lists:
-    """Candidate lists, (n, K) each."""
-
-    ask: Indices
-    value: Singles
+    effort: dict[str, float] = field(default_factory=dict)  # see ``Pace``: repeats this very run
 
 
 class Auction:
     """One problem being cleared; the stages change ``price`` and the item state in place."""
 
-    def __init__(self, problem: Problem, *, seed: int, threads: int = THREADS) -> None:
+    def __init__(self, problem: Problem, *, seed: int, pace: Pace) -> None:
         self.problem = problem
-        self.threads = threads
+        self.pace = pace
+        threads = self.threads = pace.threads
         self.random = np.random.default_rng(seed)
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.timings: dict[str, float] = {}
@@ -104,14 +97,13 @@ class Auction:
         self.noise = noise.astype(np.float32)
         self.most_noise = block_extremes(problem, self.noise)[1].max(axis=1)
         self.mean_value = self._mean_value()
-        self.prices_until = np.inf  # by the monotonic clock; a guard, see the module's docstring
 
     def close(self) -> None:
         """Ends the threads."""
         if self.pool is not None:
             self.pool.shutdown()
 
-    def _parallel(self, work: Callable[[int, int], T], size: int, *, least: int = 512) -> list[T]:
+    def in_parts(self, work: Callable[[int, int], T], size: int, *, least: int = 512) -> list[T]:
         """Runs ``work(low, high)`` on even parts of ``range(size)``, results in order."""
         if self.pool is None or size < least:
             return [work(0, size)]
@@ -161,7 +153,7 @@ class Auction:
                 problem.horizon, problem.zone, problem.latency, ask, value,
             )  # fmt: skip
 
-        self._parallel(work, problem.bids)
+        self.in_parts(work, problem.bids)
         return Lists(ask, value)
 
     def sampled_lists(self, *, parts: int, width: int) -> Lists:
@@ -192,7 +184,7 @@ class Auction:
                     problem.near, problem.horizon, problem.zone, problem.latency, ask, value,
                 )  # fmt: skip
 
-        self._parallel(work, parts, least=2)
+        self.in_parts(work, parts, least=2)
         return Lists(ask, value)
 
     def _thinned_arrays(self, part: int, parts: int) -> tuple[tuple[Any, ...], int]:
@@ -226,7 +218,7 @@ class Auction:
         ahead, before = self.price.copy(), self.price.copy()
         momentum, least = 1.0, np.inf
         for step_number in range(steps):
-            if step_number >= 3 and time.perf_counter() > self.prices_until:
+            if step_number >= 3 and self.pace.prices_late():
                 break
             surplus, used = self._soft(lists, ahead, temperature)
             dual = surplus + float((ahead * problem.capacity).sum())
@@ -252,7 +244,7 @@ class Auction:
             )  # fmt: skip
             return total, used
 
-        parts = self._parallel(work, problem.bids)
+        parts = self.in_parts(work, problem.bids)
         return sum(total for total, _ in parts), np.sum([used for _, used in parts], axis=0)
 
     def bound(self) -> float:
@@ -260,7 +252,7 @@ class Auction:
         problem = self.problem
         best = np.zeros(problem.bids, np.float32)
         arrays = self._pair_arrays(problem, self.price)
-        self._parallel(
+        self.in_parts(
             lambda low, high: _best_reduced_values(low, high, *arrays, best),
             problem.bids,
         )
@@ -273,126 +265,6 @@ class Auction:
         return float((self.price * problem.capacity).sum() + surplus.sum())
 
 
-class Placement:
-    """The integer state: items on nodes."""
-
-    def __init__(self, auction: Auction, lists: Lists) -> None:
-        problem = auction.problem
-        self.auction, self.lists = auction, lists
-        self.bid = np.repeat(np.arange(problem.bids, dtype=np.int32), problem.count)
-        self.first_item = np.concatenate([[0], np.cumsum(problem.count)]).astype(np.int32)
-        items = len(self.bid)
-        self.free = problem.capacity.copy()
-        self.at = np.full(items, -1, np.int32)
-        self.worth = np.zeros(items)
-        self.head = np.full(problem.nodes, -1, np.int32)
-        self.after, self.before = np.full(items, -1, np.int32), np.full(items, -1, np.int32)
-        self.surplus = np.empty(problem.bids)
-        auction._parallel(
-            lambda low, high: search.best_surplus(
-                low, high, lists.ask, lists.value, problem.demand, auction.price, self.surplus
-            ),
-            problem.bids,
-        )
-
-    def fill(self, bids: Indices | None = None) -> None:
-        """Greedy insertion of every unplaced item, by the surplus of its bid."""
-        order = np.argsort(-self.surplus[self.bid], kind="stable").astype(np.int32)
-        if bids is not None:
-            order = order[np.isin(self.bid[order], bids)]
-        search.insert_greedily(
-            order, self.bid, self.lists.ask, self.lists.value, self.auction.problem.demand,
-            self.auction.price, self.free, self.at, self.worth, self.head, self.after, self.before,
-        )  # fmt: skip
-
-    def anneal(self, *, moves: int, until: float) -> bool:
-        """About ``moves`` proposals in phases; returns whether the clock cut it short."""
-        auction = self.auction
-        problem = auction.problem
-        threads = auction.threads if len(self.bid) >= 2_000 else 1
-        width = (self.lists.ask >= 0).sum(axis=1).astype(np.int32)
-        placed = self.at >= 0
-        if not placed.any():
-            return False
-        typical = float(self.worth[placed].mean())
-        short = moves < SHORT_MOVES_PER_ITEM * len(self.bid)
-        first, last = ANNEAL_HEAT_SHORT if short else ANNEAL_HEAT
-        held = np.zeros(len(self.bid))
-        node = self.at[placed]
-        held[placed] = (auction.price[node] * problem.demand[self.bid[placed]]).sum(axis=1)
-        states = auction.random.integers(1, 2**63, (threads, 1), dtype=np.uint64)
-        started, cut = time.perf_counter(), False
-        for phase in range(PHASES):
-            done = phase / PHASES
-            if until <= started:
-                return True
-            gone = (time.perf_counter() - started) / (until - started)
-            if gone > 1.0:
-                return True
-            if gone > done + 0.15:
-                done, cut = gone, True
-            heat = typical * first * (last / first) ** done
-            bias = 0.0 if short else SPACE_BIAS * (1.0 - done) ** 0.3
-            self._phase(phase, moves // PHASES, heat, bias, states, width, held)
-        return cut
-
-    def _phase(
-        self,
-        phase: int,
-        moves: int,
-        heat: float,
-        bias: float,
-        states: search.Words,
-        width: Indices,
-        held: Floats,
-    ) -> None:
-        auction, problem = self.auction, self.auction.problem
-        threads = len(states)
-        draw = np.random.default_rng((phase, len(self.bid)))
-        part = draw.integers(0, threads, problem.nodes).astype(np.int8)
-        owner = np.where(
-            self.at >= 0, part[np.maximum(self.at, 0)], draw.integers(0, threads, len(self.bid))
-        )
-
-        def work(mine: int) -> None:
-            search.anneal(
-                moves // threads, np.flatnonzero(owner == mine).astype(np.int32), part, mine,
-                heat, bias, states[mine], self.bid, self.lists.ask, self.lists.value, width,
-                problem.demand, auction.price, self.free, self.at, self.worth, held, self.head,
-                self.after, self.before,
-            )  # fmt: skip
-
-        if auction.pool is None or threads == 1:
-            work(0)
-        else:
-            list(auction.pool.map(work, range(threads)))
-
-    def settle(self, count_min: Ints) -> None:
-        """Bids with fewer slots than they must have get the rest or nothing; then fills gaps."""
-        served = np.bincount(self.bid[self.at >= 0], minlength=len(count_min))
-        least = np.minimum(count_min, np.iinfo(np.int32).max).astype(np.int32)
-        torn = np.flatnonzero((served > 0) & (served < count_min))
-        idle = np.flatnonzero((served == 0) & (count_min > 1))
-        order = np.concatenate([torn, idle])
-        order = order[np.argsort(-self.surplus[order], kind="stable")].astype(np.int32)
-        search.settle_groups(
-            order, self.first_item, least, self.bid, self.lists.ask, self.lists.value,
-            self.auction.problem.demand, self.auction.price, self.free, self.at, self.worth,
-            self.head, self.after, self.before,
-        )  # fmt: skip
-        served = np.bincount(self.bid[self.at >= 0], minlength=len(count_min))
-        self.fill(np.flatnonzero((served >= count_min) | (count_min <= 1)).astype(np.int32))
-
-    def matches(self) -> tuple[Indices, Indices, Ints]:
-        """(bid, ask in the caller's order, slots) of what is placed."""
-        placed = np.flatnonzero(self.at >= 0)
-        node = self.auction.problem.node[self.at[placed]].astype(np.int64)
-        key = self.bid[placed].astype(np.int64) * (int(node.max(initial=0)) + 1) + node
-        unique, count = np.unique(key, return_counts=True)
-        bid, ask = np.divmod(unique, int(node.max(initial=0)) + 1)
-        return bid.astype(np.int32), ask.astype(np.int32), count.astype(np.int64)
-
-
 def clear(
     problem: Problem,
     *,
@@ -403,12 +275,14 @@ def clear(
     threads: int = THREADS,
     certify: bool = True,
     repeatable: bool = False,
+    effort: Mapping[str, float] | None = None,
 ) -> Solution:
     """The best plan found in about ``budget_ms``; ``carried`` (m, R) in the caller's node order.
 
     With ``repeatable`` the clock is never looked at, so that a slow machine takes longer instead of
-    ending earlier. Without ``certify`` the bound is infinite and its pass over all pairs (at most
-    as long as one set of lists) is saved.
+    ending earlier; with the ``effort`` of an earlier solution that very run is repeated. Without
+    ``certify`` the bound is infinite and its pass over all pairs (at most as long as one set of
+    lists) is saved.
     """
     started = time.perf_counter()
     if not problem.bids or not problem.nodes:
@@ -417,9 +291,14 @@ def clear(
         return Solution(
             bid=none, ask=none, count=none.astype(np.int64), welfare=0.0, bound=0.0, price=price
         )
-    auction = Auction(problem, seed=seed, threads=threads)
+    pace = Pace(threads=threads) if effort is None else Pace.repeating(effort)
+    if effort is None and not repeatable:
+        pace.prices_until = started + PRICES_GUARD * budget_ms / 1e3
+        certify_ms = 0.5 * _pass_ms(problem, threads) if certify else 0.0
+        pace.search_until = started + (SEARCH_GUARD * budget_ms - certify_ms) / 1e3
+    auction = Auction(problem, seed=seed, pace=pace)
     try:
-        return _clear(auction, count_min, budget_ms, carried, certify, repeatable, started)
+        return _clear(auction, count_min, budget_ms, carried, certify, started)
     finally:
         auction.close()
 
@@ -430,7 +309,6 @@ def _clear(
     budget_ms: int,
     carried: Floats | None,
     certify: bool,
-    repeatable: bool,
     started: float,
 ) -> Solution:
     problem, timings = auction.problem, auction.timings
@@ -441,9 +319,7 @@ def _clear(
         return now
 
     now = lap("prepare_ms", started)
-    if not repeatable:
-        auction.prices_until = started + PRICES_GUARD * budget_ms / 1e3
-    pass_ms = problem.bids * problem.nodes / PAIRS_PER_MS / auction.threads
+    pass_ms = _pass_ms(problem, auction.threads)
     planned = 1.5 * pass_ms if certify else pass_ms  # the final lists and the bound
     hurried = budget_ms < 4 * planned
     width = LIST_WIDTH_HURRIED if hurried else LIST_WIDTH
@@ -462,11 +338,10 @@ def _clear(
     listed_ms = problem.bids * width / LISTED_PER_MS / auction.threads
     rate = MOVES_PER_MS if len(placement.bid) < LARGE_ITEMS else MOVES_PER_MS_LARGE
     moves = int(max(0.0, budget_ms - planned - 0.2 * listed_ms) * rate * auction.threads)
+    moves = min(moves, MOVES_PER_ITEM_MAX * len(placement.bid))
     if moves > len(placement.bid) // 2:
-        certify_s = 0.5 * pass_ms / 1e3 if certify else 0.0
-        until = np.inf if repeatable else started + 1.1 * budget_ms / 1e3 - certify_s
-        cut = placement.anneal(moves=moves, until=until)
-        timings["cut_short"] = float(cut)
+        placement.anneal(moves=moves)
+        timings["cut_short"] = float(auction.pace.cut_short(PHASES))
         timings["moves"] = float(moves)
     placement.settle(count_min)
     now = lap("search_ms", now)
@@ -484,7 +359,13 @@ def _clear(
         bound=bound,
         price=price,
         timings_ms=timings,
+        effort=auction.pace.effort,
     )
+
+
+def _pass_ms(problem: Problem, threads: int) -> float:
+    """Nominal time of one pass over all pairs."""
+    return problem.bids * problem.nodes / PAIRS_PER_MS / threads
 
 
 def _first_prices(auction: Auction, room: float, pass_ms: float) -> float:
@@ -509,7 +390,7 @@ def _cool(
     for heat, steps, reach in heats:
         listed_ms = auction.problem.bids * LIST_WIDTH_PRICES / LISTED_PER_MS / auction.threads
         cost = pass_ms + steps * listed_ms
-        if spent + cost > room or time.perf_counter() > auction.prices_until:
+        if spent + cost > room or auction.pace.prices_late():
             break
         lists = auction.lists(width=LIST_WIDTH_PRICES, heat=heat)
         auction.move_prices(lists, heat=heat, steps=steps, reach=reach)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from market import feasible, losses, score
 from market.factors import problem_of
 from market.kernels import auction, pairs
+from market.kernels.pace import Pace
 from market.mechanisms import get
+from market.mechanisms.hierarchical import repeated
 from market.snapshot import Policy, Snapshot
 from sim.generators import random_snapshot
 
@@ -22,7 +24,9 @@ SEEDS = st.integers(0, 100_000)
 def all_listed(snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(bid, ask, value) of every pair that the kernels find feasible."""
     problem = problem_of(snapshot)
-    lists = auction.Auction(problem, seed=1, threads=1).lists(width=len(snapshot.asks), heat=0.0)
+    lists = auction.Auction(problem, seed=1, pace=Pace(threads=1)).lists(
+        width=len(snapshot.asks), heat=0.0
+    )
     bid, column = np.nonzero(lists.ask >= 0)
     return bid, problem.node[lists.ask[bid, column]], lists.value[bid, column]
 
@@ -58,7 +62,7 @@ def test_bound_is_above_the_optimum(seed: int, load: float) -> None:
 def test_bound_holds_at_any_prices(seed: int) -> None:
     snapshot = random_snapshot(bids=30, asks=8, seed=seed)
     welfare = get("greedy").clear(snapshot, budget_ms=10).welfare
-    kernel = auction.Auction(problem_of(snapshot), seed=seed, threads=1)
+    kernel = auction.Auction(problem_of(snapshot), seed=seed, pace=Pace(threads=1))
     rng = np.random.default_rng(seed)
     for spread in (0.0, 0.1, 1.0, 10.0):
         kernel.price = rng.random(kernel.price.shape) * spread * kernel.mean_value / kernel.scale
@@ -124,3 +128,43 @@ def test_last_constraints_are_those_of_the_plain_check(seed: int) -> None:
         if code < feasible.FEASIBLE:
             told = losses.constraint_loss(snapshot, i, code, int(last.ask[i]))
             assert told == losses.constraint_loss(snapshot, i, code, ask)
+
+
+@pytest.mark.parametrize("budget_ms", [1, 5, 40])
+def test_hierarchical_plan_is_repeated_by_its_effort_however_it_was_cut(budget_ms: int) -> None:
+    snapshot = random_snapshot(bids=400, asks=60, seed=5, load=1.5)
+    plan = get("hierarchical").clear(snapshot, budget_ms=budget_ms)
+    again = get("hierarchical").clear(repeated(snapshot, plan.effort), budget_ms=budget_ms)
+    assert again.digest() == plan.digest()
+    assert again.welfare == plan.welfare
+    assert again.node_price.tobytes() == plan.node_price.tobytes()
+    assert again.effort == plan.effort
+
+
+def test_hierarchical_without_scarcity_is_the_optimum_without_a_search() -> None:
+    snapshot = random_snapshot(bids=3, asks=30, seed=4, load=0.01)
+    plan = get("hierarchical").clear(snapshot, budget_ms=1_000)
+    assert plan.gap == pytest.approx(0.0, abs=1e-9)
+    assert plan.effort == {}
+    assert plan.welfare == pytest.approx(get("exact").clear(snapshot, budget_ms=2_000).welfare)
+
+
+def test_digest_tells_plans_apart() -> None:
+    snapshot = random_snapshot(bids=40, asks=10, seed=6, load=1.5)
+    plans = [get(name).clear(snapshot, budget_ms=20) for name in ("greedy", "random", "greedy")]
+    assert plans[0].digest() == plans[2].digest() != plans[1].digest()
+
+
+def test_pace_notes_what_the_clock_cut() -> None:
+    hurried = Pace(threads=1, prices_until=0.0, search_until=0.0)
+    assert [hurried.prices_late(), hurried.prices_late()] == [True, True]
+    assert list(hurried.phases(8)) == []
+    assert hurried.effort == {"threads": 1, "price_looks": 0, "phases": 0}
+    free = Pace(threads=2)
+    assert not any(free.prices_late() for _ in range(5))
+    assert list(free.phases(4)) == [0, 1, 2, 3]
+    assert free.effort == {"threads": 2, "price_looks": -1, "phases": 15}
+    again = Pace.repeating({"threads": 1, "price_looks": 2, "phases": 5})
+    assert [again.prices_late() for _ in range(4)] == [False, False, True, True]
+    assert list(again.phases(4)) == [0, 2]
+    assert again.effort == {"threads": 1, "price_looks": 2, "phases": 5}

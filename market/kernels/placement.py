@@ -1,0 +1,138 @@
+"""The integer part of the auction: items on nodes, filled greedily, then annealed."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market.kernels import search
+from market.kernels.problem import Singles
+from market.snapshot import Floats, Indices, Ints
+
+if TYPE_CHECKING:
+    from market.kernels.auction import Auction
+
+PHASES = 24
+ANNEAL_HEAT = (0.05, 0.005)  # first and last, in mean item values, with priced space
+ANNEAL_HEAT_SHORT = (0.1, 0.01)
+SHORT_MOVES_PER_ITEM = 300
+SPACE_BIAS = 0.9
+
+
+@dataclass(slots=True)
+class Lists:
+    """Candidate lists, (n, K) each."""
+
+    ask: Indices
+    value: Singles
+
+
+class Placement:
+    """The integer state: items on nodes."""
+
+    def __init__(self, auction: "Auction", lists: Lists) -> None:
+        problem = auction.problem
+        self.auction, self.lists = auction, lists
+        self.bid = np.repeat(np.arange(problem.bids, dtype=np.int32), problem.count)
+        self.first_item = np.concatenate([[0], np.cumsum(problem.count)]).astype(np.int32)
+        items = len(self.bid)
+        self.free = problem.capacity.copy()
+        self.at = np.full(items, -1, np.int32)
+        self.worth = np.zeros(items)
+        self.head = np.full(problem.nodes, -1, np.int32)
+        self.after, self.before = np.full(items, -1, np.int32), np.full(items, -1, np.int32)
+        self.surplus = np.empty(problem.bids)
+        auction.in_parts(
+            lambda low, high: search.best_surplus(
+                low, high, lists.ask, lists.value, problem.demand, auction.price, self.surplus
+            ),
+            problem.bids,
+        )
+
+    def fill(self, bids: Indices | None = None) -> None:
+        """Greedy insertion of every unplaced item, by the surplus of its bid."""
+        order = np.argsort(-self.surplus[self.bid], kind="stable").astype(np.int32)
+        if bids is not None:
+            order = order[np.isin(self.bid[order], bids)]
+        search.insert_greedily(
+            order, self.bid, self.lists.ask, self.lists.value, self.auction.problem.demand,
+            self.auction.price, self.free, self.at, self.worth, self.head, self.after, self.before,
+        )  # fmt: skip
+
+    def anneal(self, *, moves: int) -> None:
+        """About ``moves`` proposals in phases, as many of them as the pace allows."""
+        auction = self.auction
+        problem = auction.problem
+        threads = auction.threads if len(self.bid) >= 2_000 else 1
+        width = (self.lists.ask >= 0).sum(axis=1).astype(np.int32)
+        placed = self.at >= 0
+        if not placed.any():
+            return
+        typical = float(self.worth[placed].mean())
+        short = moves < SHORT_MOVES_PER_ITEM * len(self.bid)
+        first, last = ANNEAL_HEAT_SHORT if short else ANNEAL_HEAT
+        held = np.zeros(len(self.bid))
+        node = self.at[placed]
+        held[placed] = (auction.price[node] * problem.demand[self.bid[placed]]).sum(axis=1)
+        states = auction.random.integers(1, 2**63, (threads, 1), dtype=np.uint64)
+        for phase in auction.pace.phases(PHASES):
+            done = phase / PHASES
+            heat = typical * first * (last / first) ** done
+            bias = 0.0 if short else SPACE_BIAS * (1.0 - done) ** 0.3
+            self._phase(phase, moves // PHASES, heat, bias, states, width, held)
+
+    def _phase(
+        self,
+        phase: int,
+        moves: int,
+        heat: float,
+        bias: float,
+        states: search.Words,
+        width: Indices,
+        held: Floats,
+    ) -> None:
+        auction, problem = self.auction, self.auction.problem
+        threads = len(states)
+        draw = np.random.default_rng((phase, len(self.bid)))
+        part = draw.integers(0, threads, problem.nodes).astype(np.int8)
+        owner = np.where(
+            self.at >= 0, part[np.maximum(self.at, 0)], draw.integers(0, threads, len(self.bid))
+        )
+
+        def work(mine: int) -> None:
+            search.anneal(
+                moves // threads, np.flatnonzero(owner == mine).astype(np.int32), part, mine,
+                heat, bias, states[mine], self.bid, self.lists.ask, self.lists.value, width,
+                problem.demand, auction.price, self.free, self.at, self.worth, held, self.head,
+                self.after, self.before,
+            )  # fmt: skip
+
+        if auction.pool is None or threads == 1:
+            work(0)
+        else:
+            list(auction.pool.map(work, range(threads)))
+
+    def settle(self, count_min: Ints) -> None:
+        """Bids with fewer slots than they must have get the rest or nothing; then fills gaps."""
+        served = np.bincount(self.bid[self.at >= 0], minlength=len(count_min))
+        least = np.minimum(count_min, np.iinfo(np.int32).max).astype(np.int32)
+        torn = np.flatnonzero((served > 0) & (served < count_min))
+        idle = np.flatnonzero((served == 0) & (count_min > 1))
+        order = np.concatenate([torn, idle])
+        order = order[np.argsort(-self.surplus[order], kind="stable")].astype(np.int32)
+        search.settle_groups(
+            order, self.first_item, least, self.bid, self.lists.ask, self.lists.value,
+            self.auction.problem.demand, self.auction.price, self.free, self.at, self.worth,
+            self.head, self.after, self.before,
+        )  # fmt: skip
+        served = np.bincount(self.bid[self.at >= 0], minlength=len(count_min))
+        self.fill(np.flatnonzero((served >= count_min) | (count_min <= 1)).astype(np.int32))
+
+    def matches(self) -> tuple[Indices, Indices, Ints]:
+        """(bid, ask in the caller's order, slots) of what is placed."""
+        placed = np.flatnonzero(self.at >= 0)
+        node = self.auction.problem.node[self.at[placed]].astype(np.int64)
+        key = self.bid[placed].astype(np.int64) * (int(node.max(initial=0)) + 1) + node
+        unique, count = np.unique(key, return_counts=True)
+        bid, ask = np.divmod(unique, int(node.max(initial=0)) + 1)
+        return bid.astype(np.int32), ask.astype(np.int32), count.astype(np.int64)
