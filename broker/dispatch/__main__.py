@@ -5,7 +5,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +33,7 @@ from db.notify import Listener
 from edge_agent.wire import CONTROL_STATE
 
 TIMER_EVERY_S = 0.5
+RESEND_EVERY_S = 1.0
 READY_EVERY_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,7 @@ def main() -> int:
 
 def run(settings: Settings, stop: StopSignal) -> None:
     """Dispatch until ``stop``."""
-    engine = make_engine(settings.database_url, pool_max=4, application_name="souk dispatch")
+    engine = make_engine(settings.database_url, pool_max=6, application_name="souk dispatch")
     sessions = session_factory(engine)
     ingest = Ingest()
     link = Link(
@@ -83,12 +84,9 @@ def run(settings: Settings, stop: StopSignal) -> None:
     link.start()
     threads = [
         _thread("outbox", lambda: _each_hint(outbox_hint, stop, outbox.drain)),
-        _thread(
-            "timer",
-            lambda: _each_while(
-                TIMER_EVERY_S, stop, (dispatcher.resend, reconciler.run, revoked.run)
-            ),
-        ),
+        _thread("reconcile", lambda: _each_while(TIMER_EVERY_S, stop, reconciler.run)),
+        _thread("resend", lambda: _each_while(RESEND_EVERY_S, stop, dispatcher.resend)),
+        _thread("revoked", lambda: _each_while(RESEND_EVERY_S, stop, revoked.run)),
         _thread("rounds", lambda: _enqueue(rounds)),
     ]
     channels = (notify.DEMAND, notify.LEASE, notify.OUTBOX, ROUND_CHANNEL)
@@ -142,11 +140,10 @@ def _each_hint(hint: threading.Event, stop: StopSignal, work: Callable[[], objec
         _guarded("outbox", work, seldom, stop)
 
 
-def _each_while(every_s: float, stop: StopSignal, works: Iterable[Callable[[], object]]) -> None:
+def _each_while(every_s: float, stop: StopSignal, work: Callable[[], object]) -> None:
     seldom = Seldom()
     while not stop.wait(every_s):
-        for work in works:
-            _guarded("timer", work, seldom, stop)
+        _guarded(threading.current_thread().name, work, seldom, stop)
 
 
 def _guarded(

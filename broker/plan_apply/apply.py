@@ -20,6 +20,10 @@ from market.plan import Plan
 from market.snapshot import Snapshot
 
 DETAIL_CHARS_MAX = 500
+# With more losers than this only those are noted whose reason is new: ten thousands of demands that
+# wait for the same reason need not be written again every few seconds.
+LOSERS_NOTED_MAX = 2_000
+ROUNDS_ALWAYS_NOTED = 2  # so that a demand which its cell cannot serve is seen to be stuck
 _REFUSED = "the plan's place was gone when it was to be leased; it is offered to the next round"
 
 
@@ -49,8 +53,8 @@ def apply_plan(
     """Make leases of all of ``plan`` that still holds, and record the round.
 
     ``packed`` is the stored form of the snapshot. ``every_loser`` notes the outcome of each bid
-    that won nothing, otherwise only of those whose reason is new: rounds may follow one another
-    by the hundred while the same bids wait.
+    that won nothing (unless they are very many), otherwise only of those whose reason is new:
+    rounds may follow one another by the hundred while the same bids wait.
     """
     winners = {snapshot.bids.ids[i] for i in np.unique(plan.bid).tolist()}
     chosen = {snapshot.asks.ids[j] for j in np.unique(plan.ask).tolist()}
@@ -156,7 +160,8 @@ def _record_outcomes(
         )
         (winners if slots else losers).append(outcome)
     plans.record_winners(session, winners)
-    noted = plans.record_losers(session, losers, every=every_loser)
+    every = every_loser and len(losers) <= LOSERS_NOTED_MAX
+    noted = plans.record_losers(session, losers, every=every, few=ROUNDS_ALWAYS_NOTED)
     shown = [*winners, *(outcome for outcome in losers if outcome.demand_id in noted)]
     plans.insert_outcomes(session, shown, round_id=snapshot.round_id)
 

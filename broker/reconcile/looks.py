@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -18,6 +18,8 @@ from market.lifecycle import EndReason, JobState, LeaseState, NodeState
 
 LEASE_GRACE = timedelta(seconds=5)  # a node ends an expired lease by itself and reports it
 UNNEEDED_AFTER = timedelta(seconds=2)
+OFTEN_S = 0.5  # between two looks for what somebody waits for
+SELDOM_S = 2.0  # and for what only makes up for something lost
 SURE_AFTER_S = 5.0  # ingest must have listened for so long before silence counts against a node
 
 Look = Callable[[Session, datetime], int]
@@ -33,26 +35,31 @@ class Reconciler:
     silent_after_s: float
     lost_after_s: float
     fee_basis_points: int
+    _due: dict[str, datetime] = field(default_factory=dict)
 
     def run(self) -> dict[str, int]:
-        """Take each look once; how many things each one changed."""
+        """Take each look that is due; how many things each one changed."""
         done = {}
-        for name, look in self.looks().items():
+        now = self.clock()
+        for name, (look, every_s) in self.looks().items():
+            if name in self._due and now < self._due[name]:
+                continue
+            self._due[name] = now + timedelta(seconds=every_s)
             if changed := self.take(name, look):
                 done[name] = changed
         return done
 
-    def looks(self) -> dict[str, Look]:
-        """Every look by name."""
+    def looks(self) -> dict[str, tuple[Look, float]]:
+        """Every look by name, with the seconds between two of it."""
         return {
-            "cancelled": self.cancelled,
-            "overdue": self.overdue,
-            "finished": self.finished,
-            "silent": self.silent,
-            "cut_off": self.cut_off,
-            "doomed": self.doomed,
-            "unneeded": self.unneeded,
-            "unplaced": self.unplaced,
+            "cancelled": (self.cancelled, OFTEN_S),
+            "overdue": (self.overdue, OFTEN_S),
+            "silent": (self.silent, OFTEN_S),
+            "cut_off": (self.cut_off, OFTEN_S),
+            "doomed": (self.doomed, OFTEN_S),
+            "finished": (self.finished, SELDOM_S),
+            "unneeded": (self.unneeded, SELDOM_S),
+            "unplaced": (self.unplaced, SELDOM_S),
         }
 
     def take(self, name: str, look: Look) -> int:

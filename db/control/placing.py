@@ -144,6 +144,7 @@ _RESEND = text("""
         SELECT a.id FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN nodes n ON n.id = a.node_id
         WHERE n.state IN ('online', 'draining') AND j.ended_at IS NULL
             AND j.cancel_requested_at IS NULL
+            AND a.state IN ('assigned', 'accepted', 'running', 'unknown')
             AND (a.state IN ('assigned', 'unknown') AND a.sent_at <= :now - least(interval '30 s',
                     greatest(interval '1 s', a.sent_at - a.assigned_at))
                 OR a.state IN ('accepted', 'running')

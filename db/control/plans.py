@@ -120,7 +120,7 @@ _LOST = text("""
     WHERE d.id = w.id AND d.id IN (
         SELECT o.id FROM demands o
         WHERE o.id = ANY(:ids) AND o.state = 'open' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED)
-        AND (:every OR d.last_loss IS DISTINCT FROM w.loss)
+        AND (:every OR d.rounds < :few OR d.last_loss IS DISTINCT FROM w.loss)
     RETURNING d.id
 """)
 _MATCHED = text("""
@@ -225,9 +225,12 @@ def record_winners(session: Session, outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def record_losers(session: Session, outcomes: Sequence[Outcome], *, every: bool) -> set[str]:
-    """Note why demands won nothing: all of them, or only those with a new reason; their ids.
+def record_losers(
+    session: Session, outcomes: Sequence[Outcome], *, every: bool, few: int
+) -> set[str]:
+    """Note why demands won nothing; the ids of those noted.
 
+    All of them, or only those with a new reason and those that lost fewer than ``few`` rounds.
     What another transaction has locked is left out: it is about to change anyway.
     """
     if not outcomes:
@@ -239,6 +242,7 @@ def record_losers(session: Session, outcomes: Sequence[Outcome], *, every: bool)
             "loss": [outcome.loss for outcome in outcomes],
             "detail": [outcome.detail for outcome in outcomes],
             "every": every,
+            "few": few,
         },
     )
     return set(rows.scalars())
