@@ -372,8 +372,10 @@ def _wait(souk: "Client", job_id: str, timeout: str) -> "Job":
 
 
 def _check(job: "Job", *, waited: bool) -> None:
+    from .job_views import why_ended
+
     if waited and not job.succeeded:
-        why = " – ".join(text for text in (job.end_reason, job.end_detail) if text)
+        why = why_ended(job)
         raise JobNotSucceeded(
             f"{job.id} {job.state}{': ' + why if why else ''}; "
             f"see `souk job show {job.id} --tasks`",
@@ -407,6 +409,6 @@ def _save_results(souk: "Client", job: "Job", folder: Path) -> int:
 def _write(data: bytes, *, line: bool = False) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
-    if line and not data.endswith(b"\n"):
+    if (line or sys.stdout.isatty()) and not data.endswith(b"\n"):
         sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()

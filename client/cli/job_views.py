@@ -74,6 +74,13 @@ def cost_of(job: Job) -> int | None:
     return job.cost_micros if job.ended else job.accrued_micros
 
 
+def why_ended(job: Job) -> str:
+    """Why a job did not succeed."""
+    if job.succeeded:
+        return ""
+    return " – ".join(text for text in (job.end_reason, job.end_detail) if text)
+
+
 def job_details(job: Job) -> "RenderableType":
     """One job, field by field."""
     counts = {
@@ -90,7 +97,7 @@ def job_details(job: Job) -> "RenderableType":
             "Name": job.name,
             "Kind": job.kind,
             "State": job.state,
-            "Why": " – ".join(text for text in (job.end_reason, job.end_detail) if text),
+            "Why": why_ended(job),
             "Tasks": f"{job.task_count}: {said}" if said else str(job.task_count),
             "Limit": f"{format_credits(job.limit_price_micros_per_hour)} credits per slot-hour",
             "Held": f"{format_credits(job.hold_micros)} credits",
@@ -115,7 +122,7 @@ def plan_details(plan: JobPlan) -> "RenderableType":
             "Hold": f"{format_credits(plan.hold_micros)} credits",
             "Chance": "" if plan.chance is None else f"{plan.chance:.0%} in the next round",
             "Start": f"{_ms(start.get('p50'))} (half), {_ms(start.get('p90'))} (nine in ten)"
-            if start
+            if start.get("p50") is not None
             else "",
             "Cell": plan.cell_id or "",
         }
@@ -126,7 +133,7 @@ def plan_details(plan: JobPlan) -> "RenderableType":
 def explanation(found: Explanation) -> "RenderableType":
     """Why a job is where it is."""
     parts: list[RenderableType] = [found.summary or f"The job is {found.state}."]
-    if found.price_to_win_micros_per_hour is not None:
+    if not found.summary and found.price_to_win_micros_per_hour is not None:
         price = format_credits(found.price_to_win_micros_per_hour)
         parts.append(f"A limit price of {price} credits per slot-hour would have won.")
     for rows, columns in (

@@ -186,16 +186,19 @@ class Event(Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan(Resource):
-    """What would become of a job: the ranges are ``{low, likely, high}`` in micros."""
+    """What would become of a job: the ranges are ``{low, likely, high}`` in micros.
+
+    A figure is None where nothing can be said.
+    """
 
     serviceable: bool
     reasons: tuple[Mapping[str, Any], ...] = ()
     candidates: int = 0
-    price_micros_per_hour: Mapping[str, int] = field(default_factory=dict)
-    cost_micros: Mapping[str, int] = field(default_factory=dict)
+    price_micros_per_hour: Mapping[str, int | None] = field(default_factory=dict)
+    cost_micros: Mapping[str, int | None] = field(default_factory=dict)
     hold_micros: int = 0
     chance: float | None = None
-    start_ms: Mapping[str, float] = field(default_factory=dict)
+    start_ms: Mapping[str, float | None] = field(default_factory=dict)
     cell_id: str | None = None
 
 
