@@ -89,6 +89,7 @@ def _config(app: FastAPI, host: str, port: int, *, tls: PkiPaths | None = None) 
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # else anybody could name the address that is throttled and audited
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
         ssl_certfile=None if tls is None else str(tls.server_pem),

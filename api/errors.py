@@ -86,6 +86,7 @@ def _refused(request: Request, error: Exception) -> Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
+        headers["RateLimit"] = f'"default";r=0;t={error.retry_after_s}'
     return problem(request, error.code, error.detail, status=status, errors=errors, headers=headers)
 
 

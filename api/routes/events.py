@@ -1,20 +1,23 @@
 """What happens, as it happens (SSE), and the first page's overview."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.answers import reply
-from api.caller import Reader
+from api.caller import Call, Reader, identify
 from api.routing import JsonRoute
 from api.schemas.jobs import EventView
 from api.schemas.overview import OverviewView
-from api.stream import Hub, Wanted
+from api.stream import Wanted
 from broker.services import overview
-from broker.services.refusals import Invalid
-from db.events import EventCursor
+from broker.services.refusals import Invalid, Refusal
+from db.errors import StorageError
+from db.events import EventCursor, EventRecord
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 1_000
@@ -37,7 +40,7 @@ async def follow_events(
     """Events from now on, or from after `Last-Event-ID`; one's own, for operators all."""
     place = _cursor(last_event_id or cursor)
     wanted = Wanted(account_id=call.principal.view, subject_id=subject_id)
-    stream = _frames(call.platform.hub, wanted, place)
+    stream = _frames(call, wanted, place)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, headers=headers, media_type=SSE)
 
@@ -58,22 +61,32 @@ def get_overview(call: Reader) -> Response:
     return reply(OverviewView.of(seen))
 
 
-async def _frames(hub: Hub, wanted: Wanted, place: EventCursor | None) -> AsyncIterator[bytes]:
+async def _frames(call: Call, wanted: Wanted, place: EventCursor | None) -> AsyncIterator[bytes]:
+    checked_at = time.monotonic()
     yield f"retry: {RETRY_MS}\n\n".encode()
-    async for found in hub.follow(wanted, place, idle_s=HEARTBEAT_S):
-        if not found:
-            yield b": still here\n\n"
-            continue
-        frames = bytearray()
-        for event in found:
-            view = EventView.of(event)
-            body = view.__pydantic_serializer__.to_json(view)
-            frames += b"id: %s\nevent: %s\ndata: %s\n\n" % (
-                view.id.encode(),
-                view.kind.encode(),
-                body,
-            )
-        yield bytes(frames)
+    async for found in call.platform.hub.follow(wanted, place, idle_s=HEARTBEAT_S):
+        if time.monotonic() - checked_at >= HEARTBEAT_S:
+            if not await _still_known(call):
+                return
+            checked_at = time.monotonic()
+        yield b"".join(map(_frame, found)) or b": still here\n\n"
+
+
+def _frame(event: EventRecord) -> bytes:
+    view = EventView.of(event)
+    body = view.__pydantic_serializer__.to_json(view)
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (view.id.encode(), view.kind.encode(), body)
+
+
+async def _still_known(call: Call) -> bool:
+    """Whether the follower may still ask: its key may be revoked by now."""
+    try:
+        principal = await identify(call.request, call.platform)
+    except Refusal:
+        return False
+    except (SQLAlchemyError, StorageError):
+        return True  # the database is away; it will be asked again
+    return principal.view == call.principal.view
 
 
 def _cursor(text: str) -> EventCursor | None:

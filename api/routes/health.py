@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import text
+from starlette.exceptions import HTTPException
 
 from api.answers import reply
 from api.caller import platform_of
@@ -38,8 +39,12 @@ def get_readiness(request: Request) -> Response:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def get_metrics(request: Request) -> Response:
-    """Prometheus' exposition format."""
-    return platform_of(request).metrics.render()
+    """Prometheus' exposition format; not on the listener for devices."""
+    platform = platform_of(request)
+    server = request.scope.get("server") or ("", 0)
+    if request.url.scheme == "https" and server[1] == platform.settings.agent_port:
+        raise HTTPException(404)
+    return platform.metrics.render()
 
 
 def check_database(platform: Platform) -> None:

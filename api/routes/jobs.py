@@ -37,7 +37,7 @@ from db.tables import Role, Task
 from market.lifecycle import JobState, TaskState
 
 LOGS_MAX = 1_000
-LOG_CHARS_MAX = 64 * 1024
+LOG_LINES_MAX = 10_000
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1/jobs", tags=["jobs"])
 Tenant = Annotated[Call, Depends(allow(WRITE, Role.OPERATOR, Role.TENANT))]
@@ -176,7 +176,7 @@ def get_logs(
     call: Reader,
     job_id: Key,
     task: Annotated[int | None, Query(ge=0, lt=TASKS_PER_JOB_MAX)] = None,
-    tail: Annotated[int, Query(ge=0, le=LOG_CHARS_MAX, description="Characters; 0: all.")] = 0,
+    tail: Annotated[int, Query(ge=0, le=LOG_LINES_MAX, description="Lines; 0: all.")] = 0,
 ) -> Response:
     """The end of each attempt's log."""
 
@@ -185,7 +185,7 @@ def get_logs(
         return rows.logs(session, job_id, task_index=task, limit=LOGS_MAX)
 
     found = call.transaction(work)
-    return reply(LogsView(items=[LogView.of(record, chars=tail) for record in found]))
+    return reply(LogsView(items=[LogView.of(record, lines=tail) for record in found]))
 
 
 @router.get("/{job_id}/events", response_model=EventPage)

@@ -3,6 +3,7 @@
 import time
 from math import ceil
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -41,7 +42,7 @@ def create_session(request: Request, body: SessionCreate) -> Response:
         signed_in.cookie,
         max_age=platform.settings.session_ttl_s,
         path="/",
-        secure=request.url.scheme == "https",
+        secure="https" in (request.url.scheme, urlsplit(platform.settings.api_url).scheme),
         httponly=True,
         samesite="strict",
     )

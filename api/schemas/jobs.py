@@ -161,15 +161,16 @@ class LogView(View):
     log_tail: str
 
     @classmethod
-    def of(cls, record: AttemptRecord, *, chars: int) -> Self:
+    def of(cls, record: AttemptRecord, *, lines: int) -> Self:
         attempt = record.attempt
+        shown = attempt.log_tail.splitlines(keepends=True)[-lines:] if lines else [attempt.log_tail]
         return cls(
             task_index=record.task_index,
             attempt=attempt.number,
             node_id=attempt.node_id,
             node_name=record.node_name,
             state=attempt.state,
-            log_tail=attempt.log_tail[-chars:] if chars else attempt.log_tail,
+            log_tail="".join(shown),
         )
 
 

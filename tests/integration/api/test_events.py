@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from api import stream
+from api.routes import events as routes
 from db import events
 from db.events import NewEvent
 from tests.integration.api.live import served
@@ -145,3 +146,16 @@ def test_event_stream_ends_when_the_server_stops(world: World) -> None:
 
 def test_events_need_a_key(world: World, base: str) -> None:
     assert httpx.get(f"{base}/v1/events").status_code == 401
+
+
+def test_event_stream_of_a_revoked_key_ends(
+    world: World, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "HEARTBEAT_S", 0.05)
+    key = world.operator.client.post("/v1/keys", json={}).json()
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    with follow(base, world.operator, headers=headers) as response:
+        follower = Follower(response)
+        follower.wait_until_live()
+        assert world.operator.client.delete(f"/v1/keys/{key['id']}").status_code == 204
+        assert [event["kind"] for event in follower.rest()] == []
