@@ -198,6 +198,14 @@ class Settings(BaseSettings):
     round_budget_ms: int = Field(
         default=2_000, ge=1, description="Time budget of one round's clearing."
     )
+    snapshots_keep_max: int = Field(
+        default=20_000,
+        ge=0,
+        description="Snapshots of so many rounds are kept, for replay and explanation.",
+    )
+    snapshots_keep_h: float = Field(
+        default=72.0, ge=0, le=24 * 365, description="And for so many hours."
+    )
     fee_basis_points: int = Field(
         default=200,
         ge=0,

@@ -21,6 +21,7 @@ class Retention:
     outbox: dt.timedelta = dt.timedelta(days=1)  # after the node had it
     browser_sessions: dt.timedelta = dt.timedelta(days=1)  # after their end
     snapshots: dt.timedelta = dt.timedelta(days=3)  # of rounds
+    snapshots_max: int = 20_000  # whatever their age
     rounds: dt.timedelta = dt.timedelta(days=30)  # with the outcomes of their bids
     prices: dt.timedelta = dt.timedelta(days=90)
     telemetry: dt.timedelta = dt.timedelta(days=14)
@@ -46,6 +47,11 @@ _STATEMENTS: Mapping[str, str] = {
         "UPDATE rounds SET snapshot = NULL WHERE id IN (SELECT id FROM rounds"
         " WHERE created_at < :before AND snapshot IS NOT NULL LIMIT :most FOR UPDATE SKIP LOCKED)"
     ),
+    "surplus_snapshots": (
+        "UPDATE rounds SET snapshot = NULL WHERE id IN (SELECT id FROM rounds"
+        " WHERE snapshot IS NOT NULL ORDER BY created_at DESC OFFSET :keep LIMIT :most"
+        " FOR UPDATE SKIP LOCKED)"
+    ),
     "rounds": _delete("rounds", "id", "created_at < :before"),
     "prices": _delete("prices", "round_id, cell_id, resource", "at < :before"),
 }
@@ -61,9 +67,11 @@ def forget(
     chosen = keep or Retention()
     gone: dict[str, int] = {}
     for kind, statement in _STATEMENTS.items():
-        done = session.connection().execute(
-            text(statement), {"before": now - getattr(chosen, kind), "most": most}
-        )
-        gone[kind] = done.rowcount
+        values: dict[str, object] = {"most": most}
+        if kind == "surplus_snapshots":
+            values["keep"] = chosen.snapshots_max
+        else:
+            values["before"] = now - getattr(chosen, kind)
+        gone[kind] = session.connection().execute(text(statement), values).rowcount
     gone["telemetry_days"] = telemetry.drop_days(session, keep_from=(now - chosen.telemetry).date())
     return gone

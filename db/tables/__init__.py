@@ -12,6 +12,7 @@ from db.tables.trade import (
     PolicyRow,
     Price,
     RoundRow,
+    ShadowPlan,
     StandingPrice,
 )
 from db.tables.work import Artifact, ArtifactGrant, Attempt, Job, Model, Task
@@ -45,6 +46,7 @@ __all__ = [
     "Price",
     "Role",
     "RoundRow",
+    "ShadowPlan",
     "StandingPrice",
     "Task",
     "TelemetryKey",

@@ -60,7 +60,13 @@ class RoundRow(Base):
     """One clearing: what came in, what came out, how good it was, how long it took."""
 
     __tablename__ = "rounds"
-    __table_args__ = (Index("ix_rounds_cell_created", "cell_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_rounds_cell_created", "cell_id", "created_at", "id"),
+        Index("ix_rounds_created", "created_at", "id"),
+        Index(
+            "ix_rounds_with_snapshot", "created_at", postgresql_where=text("snapshot IS NOT NULL")
+        ),
+    )
 
     id: Mapped[IdKey]
     cell_id: Mapped[Id] = mapped_column(ForeignKey("cells.id"))
@@ -77,6 +83,26 @@ class RoundRow(Base):
     bound: Mapped[float]
     timings_ms: Mapped[Document]
     snapshot: Mapped[bytes | None] = mapped_column(LargeBinary)  # zstd, dropped by retention
+    created_at: Mapped[Time]
+    budget_ms: Mapped[int] = mapped_column(default=0)  # with seed, snapshot and effort: the plan
+    effort: Mapped[Document] = mapped_column(default=dict)  # of market.plan.Plan
+    digest: Mapped[str] = mapped_column(String(64), default="")  # of the plan
+    depth: Mapped[Document] = mapped_column(default=dict)  # resource → [free, asked, taken]
+
+
+class ShadowPlan(Base):
+    """What a shadow policy would have made of a round, beside what the live one made of it."""
+
+    __tablename__ = "shadow_plans"
+    __table_args__ = (Index("ix_shadow_plans_policy", "policy_id", "created_at"),)
+
+    round_id: Mapped[str] = mapped_column(
+        String(64), ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    policy_id: Mapped[IdKey]
+    cell_id: Mapped[Id]
+    live: Mapped[Document]  # of market.measures
+    shadow: Mapped[Document]
     created_at: Mapped[Time]
 
 

@@ -194,3 +194,19 @@ def test_history_of_rounds_is_forgotten_by_age(sessions: SessionFactory) -> None
         session.expire_all()
         assert (gone["snapshots"], gone["rounds"]) == (2, 1)
         assert [each.snapshot for each in rounds[:2]] == [b"s", None]
+
+
+def test_snapshots_are_kept_up_to_a_number_the_newest_first(sessions: SessionFactory) -> None:
+    from tests.factories import make_cell, make_round
+
+    with sessions() as session:
+        cell = make_cell(session)
+        rounds = [
+            make_round(session, cell=cell, created_at=NOW - dt.timedelta(hours=age), snapshot=b"s")
+            for age in range(5)
+        ]
+        keep = retention.Retention(snapshots_max=2)
+        assert retention.forget(session, now=NOW, keep=keep, most=2)["surplus_snapshots"] == 2
+        assert retention.forget(session, now=NOW, keep=keep, most=2)["surplus_snapshots"] == 1
+        session.expire_all()
+        assert [each.snapshot for each in rounds] == [b"s", b"s", None, None, None]
