@@ -201,11 +201,7 @@ def _process_specs(settings: Settings, home: Home) -> list[Spec]:
     level = settings.log_level.upper()
     beat_schedule = settings.home / "run" / "beat-schedule"
     return [
-        Spec(
-            name="api",
-            prepare=lambda: python("-m", "api"),
-            ready=ready_by_http(f"{_local(settings)}/readyz"),
-        ),
+        _api_spec(settings, home),
         _by_file(home, "ingest", "-m", "broker.ingest"),
         _by_file(home, "dispatch", "-m", "broker.dispatch"),
         _by_file(
@@ -218,6 +214,18 @@ def _process_specs(settings: Settings, home: Home) -> list[Spec]:
             home, "beat", *celery, "beat", "--loglevel", level, "--schedule", str(beat_schedule)
         ),
     ]
+
+
+def _api_spec(settings: Settings, home: Home) -> Spec:
+    """The API answers, and it is ours: another process may have taken the port before it could."""
+    ready_file = home.ready_file("api")
+    listens, answers = ready_by_file(ready_file), ready_by_http(f"{_local(settings)}/readyz")
+    return Spec(
+        name="api",
+        prepare=lambda: python("-m", "api"),
+        ready=lambda pid: listens(pid) and answers(pid),
+        alive_file=ready_file,
+    )
 
 
 def _by_file(home: Home, name: str, *arguments: str) -> Spec:
