@@ -18,19 +18,23 @@ _REOPEN = text("""
             coalesce((SELECT sum(l.slots) FROM leases l JOIN nodes n ON n.id = l.node_id
                 WHERE l.job_id = j.id AND l.state = 'active' AND l.ends_at > :now
                     AND n.state = 'online'
-                    AND (n.cooldown_until IS NULL OR n.cooldown_until <= :now)), 0)::int AS usable,
-            (SELECT count(*) FROM (SELECT FROM tasks t WHERE t.job_id = j.id
-                AND t.state IN ('queued', 'placed') LIMIT (j.spec->>'slots_max')::int) w)::int
-                AS wanted
+                    AND (n.cooldown_until IS NULL OR n.cooldown_until <= :now)), 0)::int AS usable
         FROM jobs j
         WHERE j.id = ANY(:ids) AND j.state IN ('queued', 'matched', 'running')
             AND j.cancel_requested_at IS NULL AND j.expires_at > :now
-            AND EXISTS (SELECT FROM tasks t WHERE t.job_id = j.id AND t.state = 'queued')
+    ), lacking AS (
+        SELECT job.id, least(w.queued, least(job.most, w.queued + w.placed) - job.usable) AS slots
+        FROM job, LATERAL (SELECT
+            (SELECT count(*) FROM (SELECT FROM tasks t WHERE t.job_id = job.id
+                AND t.state = 'queued' LIMIT job.most) q)::int AS queued,
+            (SELECT count(*) FROM (SELECT FROM attempts a WHERE a.job_id = job.id
+                AND a.state IN ('assigned', 'accepted', 'running', 'unknown')
+                LIMIT job.most) p)::int AS placed) w
     )
-    UPDATE demands d SET state = 'open', count_open = job.wanted - job.usable, rounds = 0
-    FROM job
-    WHERE d.job_id = job.id AND d.state IN ('open', 'filled')
-        AND job.wanted > job.usable AND d.count_open < job.wanted - job.usable
+    UPDATE demands d SET state = 'open', count_open = lacking.slots, rounds = 0
+    FROM lacking
+    WHERE d.job_id = lacking.id AND d.state IN ('open', 'filled')
+        AND lacking.slots > 0 AND d.count_open < lacking.slots
     RETURNING d.job_id, d.cell_id
 """)
 _UNPLACED = text("""
