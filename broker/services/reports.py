@@ -30,8 +30,6 @@ from db import events, notify
 from db.control import healing, reports
 from db.control.reports import AttemptMove, AttemptRow, JobCounts, JobMove, TaskMove
 from db.events import NewEvent
-from db.repositories import artifacts
-from db.repositories.artifacts import NewArtifact
 from edge_agent.wire import AttemptReport
 from market.lifecycle import AttemptState, EndReason, LeaseState, TaskState
 
@@ -70,7 +68,7 @@ class _Moves:
 
     attempts: list[AttemptMove] = field(default_factory=list)
     tasks: list[TaskMove] = field(default_factory=list)
-    results: list[NewArtifact] = field(default_factory=list)
+    results: list[tuple[str, int, str]] = field(default_factory=list)  # digest, bytes, account
     started: set[str] = field(default_factory=set)  # jobs
     succeeded: Counter[str] = field(default_factory=Counter)  # tasks by job
     failed: Counter[str] = field(default_factory=Counter)
@@ -103,7 +101,7 @@ def apply_reports(
     moves = _steps(session, rows, _checked_results(session, rows, news, store), outcome, now=now)
     reports.move_attempts(session, moves.attempts)
     reports.move_tasks(session, moves.tasks)
-    artifacts.add(session, moves.results, now)
+    reports.add_results(session, moves.results, now=now)
     counts = reports.move_jobs(session, _job_moves(moves), now=now)
     _tell_started(session, counts, now=now)
     outcome.ended_jobs = end_jobs(
@@ -247,13 +245,7 @@ def _end_step(
     moves.freed.add(row.job_id)
     if task.state == TaskState.SUCCEEDED:
         moves.succeeded[row.job_id] += 1
-        moves.results.append(
-            NewArtifact(
-                digest=report.result_digest,
-                size_bytes=report.result_bytes,
-                account_id=row.account_id,
-            )
-        )
+        moves.results.append((report.result_digest, report.result_bytes, row.account_id))
     elif task.state == TaskState.FAILED:
         moves.failed[row.job_id] += 1
     if AttemptState(report.state) is AttemptState.FAILED and reason in NODE_CAUSES:

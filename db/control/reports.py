@@ -156,6 +156,20 @@ _JOBS = text(f"""
         j.state = 'running' AND old.state = 'matched'
 """)
 _STORED = text("SELECT digest, size_bytes FROM artifacts WHERE digest = ANY(:digests)")
+# Two that store the same bytes at once take turns by the order of the digests.
+_RESULTS = text("""
+    WITH given AS (
+        SELECT DISTINCT * FROM unnest(CAST(:digest AS text[]), CAST(:size AS bigint[]),
+            CAST(:account AS text[])) AS g (digest, size, account)
+    ), stored AS (
+        INSERT INTO artifacts (digest, size_bytes, created_at)
+        SELECT DISTINCT ON (digest) digest, size, :now FROM given ORDER BY digest
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO artifact_grants (digest, account_id, name, created_at)
+    SELECT digest, account, '', :now FROM given ORDER BY digest, account
+    ON CONFLICT DO NOTHING
+""")
 _IDLE = text("""
     SELECT l.id FROM leases l
     WHERE l.id = ANY(:ids) AND l.state = 'active'
@@ -209,6 +223,17 @@ def stored_artifacts(session: Session, digests: Collection[str]) -> dict[str, in
         return {}
     rows = session.execute(_STORED, {"digests": sorted(digests)})
     return {row[0]: row[1] for row in rows}
+
+
+def add_results(
+    session: Session, results: Sequence[tuple[str, int, str]], *, now: datetime
+) -> None:
+    """Record (digest, bytes, account): stored artifacts, and whose jobs made them."""
+    if not results:
+        return
+    digests, sizes, accounts = zip(*results, strict=True)
+    values = {"digest": [*digests], "size": [*sizes], "account": [*accounts]}
+    session.execute(_RESULTS, {**values, "now": now})
 
 
 def idle_leases(session: Session, ids: Collection[str]) -> list[str]:
