@@ -21,7 +21,8 @@ from api.routes import (
 from api.version import VERSION
 from broker.settings import Settings
 
-ROUTERS: tuple[APIRouter, ...] = (
+ROUTERS: tuple[APIRouter, ...] = (  # matched in this order: the busiest first
+    jobs.router,
     sessions.router,
     accounts.router,
     keys.router,
@@ -29,7 +30,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     topology.router,
     artifacts.router,
     artifacts.model_router,
-    jobs.router,
     market.router,
     ledger.router,
     events.router,

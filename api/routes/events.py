@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,7 @@ from db.events import EventCursor, EventRecord
 HEARTBEAT_S = 15.0
 RETRY_MS = 1_000
 SSE = "text/event-stream"
+log = structlog.get_logger(__name__)
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["events"])
 
@@ -64,12 +66,15 @@ def get_overview(call: Reader) -> Response:
 async def _frames(call: Call, wanted: Wanted, place: EventCursor | None) -> AsyncIterator[bytes]:
     checked_at = time.monotonic()
     yield f"retry: {RETRY_MS}\n\n".encode()
-    async for found in call.platform.hub.follow(wanted, place, idle_s=HEARTBEAT_S):
-        if time.monotonic() - checked_at >= HEARTBEAT_S:
-            if not await _still_known(call):
-                return
-            checked_at = time.monotonic()
-        yield b"".join(map(_frame, found)) or b": still here\n\n"
+    try:
+        async for found in call.platform.hub.follow(wanted, place, idle_s=HEARTBEAT_S):
+            if time.monotonic() - checked_at >= HEARTBEAT_S:
+                if not await _still_known(call):
+                    return
+                checked_at = time.monotonic()
+            yield b"".join(map(_frame, found)) or b": still here\n\n"
+    except SQLAlchemyError as error:  # the follower comes back with its Last-Event-ID
+        log.warning("a follower was cut off", error=str(error)[:200])
 
 
 def _frame(event: EventRecord) -> bytes:

@@ -5,7 +5,7 @@ import binascii
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from api.schemas.base import Digest, Flag, Key, Label, Micros, PositiveMicros, Request, Units
 from broker.services.job_spec import (
@@ -39,6 +39,26 @@ Encoding = Literal["json", "npz"]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=RUN_S_MAX)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Count = Annotated[int, Field(strict=True, ge=1, le=TASKS_PER_JOB_MAX)]
+
+
+EXAMPLES: list[JsonValue] = [
+    {
+        "name": "count words",
+        "kind": "wasm",
+        "wasm": {"module": "sha256:" + "0" * 64},
+        "array": {"count": 100, "args": ["--part", "{index}"]},
+        "resources": {"cpu_millis": 500, "memory_bytes": 64 * 2**20},
+        "limit_price_micros_per_hour": 100_000,
+    },
+    {
+        "name": "classify",
+        "kind": "onnx",
+        "onnx": {"model": "digits"},
+        "tasks": [{"input": {"json": {"image": [[0.0, 0.5, 1.0]]}}}],
+        "limit_price_micros_per_hour": 200_000,
+        "qos": {"deadline_s": 30},
+    },
+]
 
 
 class TaskInput(Request):
@@ -142,6 +162,8 @@ class LimitsRequest(Request):
 
 class JobRequest(Request):
     """A job: a module or model, its tasks, what a slot needs and the most it may cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": EXAMPLES})
 
     name: Label = ""
     kind: Literal["wasm", "onnx"]
