@@ -49,10 +49,12 @@ def apply_plan(
     now: datetime,
     packed: bytes | None,
     every_loser: bool,
+    budget_ms: int = 0,
 ) -> Applied:
     """Make leases of all of ``plan`` that still holds, and record the round.
 
-    ``packed`` is the stored form of the snapshot. ``every_loser`` notes the outcome of each bid
+    ``packed`` is the stored form of the snapshot, ``budget_ms`` what the mechanism was given: with
+    the plan's effort they repeat it. ``every_loser`` notes the outcome of each bid
     that won nothing (unless they are very many), otherwise only of those whose reason is new:
     rounds may follow one another by the hundred while the same bids wait.
     """
@@ -69,7 +71,7 @@ def apply_plan(
         refused=checked.refused,
         jobs=tuple(sorted({lease.job_id for lease in leases})),
     )
-    plans.insert_round(session, _round(snapshot, plan, applied, packed), now=now)
+    plans.insert_round(session, _round(snapshot, plan, applied, packed, budget_ms), now=now)
     _record_outcomes(session, snapshot, plan, checked, every_loser=every_loser)
     matched = plans.mark_matched(session, applied.jobs, now=now) if applied.jobs else {}
     moved = plans.set_prices(
@@ -117,7 +119,7 @@ def _leases(
 
 
 def _round(
-    snapshot: Snapshot, plan: Plan, applied: Applied, packed: bytes | None
+    snapshot: Snapshot, plan: Plan, applied: Applied, packed: bytes | None, budget_ms: int
 ) -> dict[str, Any]:
     return {
         "id": snapshot.round_id,
@@ -135,6 +137,23 @@ def _round(
         "bound": plan.bound,
         "timings_ms": {name: round(value, 3) for name, value in plan.timings_ms.items()},
         "snapshot": packed,
+        "budget_ms": budget_ms,
+        "effort": plan.effort,
+        "digest": plan.digest(),
+        "depth": _depth(snapshot, plan),
+    }
+
+
+def _depth(snapshot: Snapshot, plan: Plan) -> dict[str, list[int]]:
+    """Base units free, asked for and taken, by resource; without those nobody offers or asks."""
+    bids = snapshot.bids
+    free = snapshot.asks.capacity.sum(axis=0)
+    asked = (bids.demand * bids.count[:, None]).sum(axis=0)
+    taken = (bids.demand[plan.bid] * plan.count[:, None]).sum(axis=0)
+    return {
+        name: [int(free[r]), int(asked[r]), int(taken[r])]
+        for r, name in enumerate(snapshot.resources)
+        if free[r] or asked[r]
     }
 
 

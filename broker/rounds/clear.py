@@ -10,11 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
+import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from broker.plan_apply import Applied, apply_plan
+from broker.rounds.budget import round_budget_ms
 from broker.rounds.forward import forward_stuck
+from broker.rounds.shadow import Cleared, Shadows
 from broker.rounds.single_flight import SingleFlight
+from broker.rounds.warm import warm
 from broker.services.shares import Shares
 from broker.services.snapshot_store import pack
 from broker.services.snapshots import build_snapshot, current_policy, paced, read_rows
@@ -27,6 +32,7 @@ from market.plan import Plan
 from market.snapshot import Floats, Snapshot
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 AGAIN_MAX = 3  # rounds in a row for what plan_apply refused
 _SEED_HEX_DIGITS = 15  # of the round's id: its random end, within 60 bits
@@ -56,18 +62,39 @@ class Rounds:
     budget_ms: int
     interval_s: float
     shares: Shares = field(default_factory=Shares)
+    send_on: Callable[..., int] = forward_stuck
+    shadows: Shadows = field(init=False)
+    _cleared: Cleared | None = None
     _carried: dict[str, dict[str, Floats]] = field(default_factory=dict)
 
-    def clear_cell(self, cell: str, *, timed: bool = False) -> RoundReport:
-        """Clear ``cell`` until nothing of the plan is refused. ``timed``: called by the timer."""
-        with self.flight.turn(cell) as mine:
-            if not mine:
-                return RoundReport(cell=cell, ran=False)
-            for _ in range(AGAIN_MAX):
-                report = self._round(cell, timed=timed)
-                if not report.slots_refused:
-                    break
-            return report
+    def __post_init__(self) -> None:
+        self.shadows = Shadows(sessions=self.sessions, clock=self.clock, mechanism=self.mechanism)
+
+    def clear_cell(
+        self, cell: str, *, timed: bool = False, over: Callable[[], None] = lambda: None
+    ) -> RoundReport:
+        """Clear ``cell`` until nothing of the plan is refused. ``timed``: called by the timer.
+
+        ``over`` is called when the turn is over, whatever came of it. Only then is sent on what the
+        cell cannot serve: be that slow or failing, the cell goes on clearing its own bids.
+        """
+        self._cleared = None
+        try:
+            with self.flight.turn(cell) as mine:
+                if not mine:
+                    return RoundReport(cell=cell, ran=False)
+                for _ in range(AGAIN_MAX):
+                    report = self._round(cell, timed=timed)
+                    if not report.slots_refused:
+                        break
+        finally:
+            over()
+        return replace(report, moved=self._send_on(cell)) if timed and report.bids else report
+
+    def shadow(self) -> bool:
+        """Let the shadow policy clear the round that was cleared last; whether it did."""
+        cleared, self._cleared = self._cleared, None
+        return cleared is not None and self.shadows.run(cleared)
 
     def _round(self, cell: str, *, timed: bool) -> RoundReport:
         started = time.perf_counter()
@@ -76,37 +103,48 @@ class Rounds:
             return RoundReport(cell=cell, ran=True)
         read = time.perf_counter()
         mechanism = mechanisms.get(snapshot.policy.mechanism)
-        plan = mechanism.clear(snapshot, budget_ms=self.budget_ms)
+        budget_ms = round_budget_ms(snapshot, most_ms=self.budget_ms, timed=timed)
+        plan = mechanism.clear(snapshot, budget_ms=budget_ms)
         cleared = time.perf_counter()
         timings = {
             **plan.timings_ms,
             "snapshot": (read - started) * 1000,
             "clear": (cleared - read) * 1000,
         }
-        applied = self._apply(snapshot, replace(plan, timings_ms=timings), timed=timed)
+        plan = replace(plan, timings_ms=timings)
+        applied = self._apply(snapshot, plan, timed=timed, budget_ms=budget_ms)
         timings["apply"] = (time.perf_counter() - cleared) * 1000
         self._carry(cell, snapshot, plan)
-        moved = 0
-        if timed:
-            moved = self._in_transaction(
-                lambda session: forward_stuck(
-                    session, cell, policy=snapshot.policy, shares=self.shares, now=self.clock()
-                )
-            )
+        if len(snapshot.bids):
+            self._cleared = Cleared(snapshot=snapshot, plan=plan, budget_ms=budget_ms)
         return RoundReport(
             cell=cell,
             ran=True,
             bids=len(snapshot.bids),
             slots_applied=applied.slots_applied,
             slots_refused=applied.slots_refused,
-            moved=moved,
             timings_ms=timings,
         )
 
+    def _send_on(self, cell: str) -> int:
+        """Demands that moved to other cells; 0 where that failed or took too long."""
+        policy = self._cleared.snapshot.policy if self._cleared else None
+        if policy is None:
+            return 0
+        try:
+            return self._in_transaction(
+                lambda session: self.send_on(
+                    session, cell, policy=policy, shares=self.shares, now=self.clock()
+                )
+            )
+        except DBAPIError as error:
+            log.warning("demands could not be sent on", cell=cell, reason=str(error.orig))
+            return 0
+
     def warm_up(self) -> None:
-        """Connect, load the mechanism in force, and run it on nothing."""
-        snapshot = self.snapshot("")
-        mechanisms.get(snapshot.policy.mechanism).clear(snapshot, budget_ms=self.budget_ms)
+        """Connect, and run the mechanism in force on a small market, so that all is compiled."""
+        policy = self.snapshot("").policy
+        warm(policy)
         with self.flight.turn("warm-up"):
             pass
 
@@ -135,11 +173,17 @@ class Rounds:
             carried=self._carried.get(cell),
         )
 
-    def _apply(self, snapshot: Snapshot, plan: Plan, *, timed: bool) -> Applied:
+    def _apply(self, snapshot: Snapshot, plan: Plan, *, timed: bool, budget_ms: int) -> Applied:
         packed = pack(snapshot) if len(snapshot.bids) else None
         return self._in_transaction(
             lambda session: apply_plan(
-                session, snapshot, plan, now=self.clock(), packed=packed, every_loser=timed
+                session,
+                snapshot,
+                plan,
+                now=self.clock(),
+                packed=packed,
+                every_loser=timed,
+                budget_ms=budget_ms,
             )
         )
 

@@ -18,13 +18,20 @@ from market import feasible
 from market.snapshot import Policy, Snapshot
 
 ROUNDS_BEFORE_MOVING = 2
+STATEMENT_TIME_MAX_MS = 2_000
 DEMANDS_MOVED_MAX = 1_000  # looked at in one go
 
 
 def forward_stuck(
     session: Session, cell: str, *, policy: Policy, shares: Shares, now: datetime
 ) -> int:
-    """Move what ``cell`` failed to serve ``ROUNDS_BEFORE_MOVING`` times; how many moved."""
+    """Move what ``cell`` failed to serve ``ROUNDS_BEFORE_MOVING`` times; how many moved.
+
+    One at a time over all cells, each statement bounded in time: a slow look over all cells may
+    keep one worker child for a moment, never all of them.
+    """
+    if not plans.may_look_over_cells(session, time_max_ms=STATEMENT_TIME_MAX_MS):
+        return 0
     stuck = plans.stuck_demands(session, cell, rounds=ROUNDS_BEFORE_MOVING, most=DEMANDS_MOVED_MAX)
     cells = rounds.read_siblings(session, cell) if stuck else []
     if not cells:

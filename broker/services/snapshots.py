@@ -46,8 +46,16 @@ class Rows:
 def current_policy(session: Session, *, mechanism: str) -> Policy:
     """The policy in force; ``mechanism`` stands in where it names none."""
     found = rounds.read_policy(session)
-    if found is None:
-        return Policy(mechanism=mechanism)
+    return _policy(found, mechanism) if found else Policy(mechanism=mechanism)
+
+
+def shadow_policy(session: Session, *, mechanism: str) -> Policy | None:
+    """The policy that runs beside the one in force, if there is one."""
+    found = rounds.read_shadow_policy(session)
+    return _policy(found, mechanism) if found else None
+
+
+def _policy(found: tuple[str, dict[str, Any]], mechanism: str) -> Policy:
     known = {name: value for name, value in found[1].items() if name in ENABLED_PARTS}
     return Policy(id=found[0], **{"mechanism": mechanism, **known})
 

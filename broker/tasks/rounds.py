@@ -51,13 +51,15 @@ def warm_up() -> None:
 
 @shared_task(name="souk.clear_cell")  # type: ignore[untyped-decorator]
 def clear_cell(cell: str, timed: bool = False) -> None:
-    """Clear one cell; says that it is done whatever came of it."""
-    try:
-        report = rounds().clear_cell(cell, timed=timed)
-    finally:
-        with session_factory(engine()).begin() as session:
-            notify.notify(session, ROUND_CHANNEL, cell)
-    _note(report)
+    """Clear one cell and say so; then what may wait: demands sent on, the shadow policy."""
+    _note(rounds().clear_cell(cell, timed=timed, over=lambda: _tell(cell)))
+    rounds().shadow()
+
+
+def _tell(cell: str) -> None:
+    """The cell's turn is over, whatever came of it."""
+    with session_factory(engine()).begin() as session:
+        notify.notify(session, ROUND_CHANNEL, cell)
 
 
 @shared_task(name="souk.clear_due_cells")  # type: ignore[untyped-decorator]

@@ -132,10 +132,11 @@ _MATCHED = text("""
 _ROUND = text("""
     INSERT INTO rounds (id, cell_id, policy_id, mechanism, seed, bid_count, ask_count, slots_asked,
         slots_matched, slots_applied, slots_refused, welfare, bound, timings_ms, snapshot,
-        created_at)
+        budget_ms, effort, digest, depth, created_at)
     VALUES (:id, :cell_id, :policy_id, :mechanism, :seed, :bid_count, :ask_count, :slots_asked,
         :slots_matched, :slots_applied, :slots_refused, :welfare, :bound,
-        CAST(:timings_ms AS jsonb), :snapshot, :now)
+        CAST(:timings_ms AS jsonb), :snapshot, :budget_ms, CAST(:effort AS jsonb), :digest,
+        CAST(:depth AS jsonb), :now)
 """)
 _OUTCOMES = text("""
     INSERT INTO bid_outcomes (round_id, demand_id, slots_asked, slots_won, loss, detail)
@@ -170,6 +171,10 @@ _MOVE = text("""
     WHERE d.id = m.id AND d.state = 'open'
     RETURNING d.id, d.job_id, d.cell_id
 """)
+_OVER_CELLS_LOCK = 0x736F7503
+_OVER_CELLS = text(
+    "SELECT pg_try_advisory_xact_lock(:lock), set_config('statement_timeout', :time, true)"
+)
 _STUCK = text("""
     SELECT id FROM demands
     WHERE cell_id = :cell AND state = 'open' AND rounds >= :rounds
@@ -255,8 +260,9 @@ def mark_matched(session: Session, job_ids: Collection[str], *, now: datetime) -
 
 
 def insert_round(session: Session, values: Mapping[str, Any], *, now: datetime) -> None:
-    """Write the round's row; ``values`` by column, ``timings_ms`` a mapping."""
-    held = {**values, "timings_ms": dump_json(values["timings_ms"]), "now": now}
+    """Write the round's row; ``values`` by column, timings, effort and depth as mappings."""
+    texts = {name: dump_json(values[name]) for name in ("timings_ms", "effort", "depth")}
+    held = {**values, **texts, "now": now}
     session.execute(_ROUND, held)
 
 
@@ -290,6 +296,15 @@ def set_prices(
         },
     )
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+def may_look_over_cells(session: Session, *, time_max_ms: int) -> bool:
+    """Take the one turn to look over all cells, until the transaction ends; False: taken.
+
+    From here on no statement of the transaction takes longer than ``time_max_ms``.
+    """
+    row = session.execute(_OVER_CELLS, {"time": str(time_max_ms), "lock": _OVER_CELLS_LOCK}).one()
+    return bool(row[0])
 
 
 def stuck_demands(session: Session, cell: str, *, rounds: int, most: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - the only names put into statements are those of our own list of resources
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import String
 
+from db.engine import dump_json
 from market.resources import RESOURCE_NAMES
 
 BIDS_PER_ROUND_MAX = 100_000
@@ -120,6 +121,15 @@ POLICY = text(
     "SELECT id, body FROM policies WHERE activated_at IS NOT NULL AND NOT shadow"
     " ORDER BY activated_at DESC, id DESC LIMIT 1"
 )
+SHADOW = text(
+    "SELECT id, body FROM policies WHERE activated_at IS NOT NULL AND shadow"
+    " ORDER BY activated_at DESC, id DESC LIMIT 1"
+)
+INSERT_SHADOW = text("""
+    INSERT INTO shadow_plans (round_id, policy_id, cell_id, live, shadow, created_at)
+    SELECT r.id, :policy, r.cell_id, CAST(:live AS jsonb), CAST(:shadow AS jsonb), :now
+    FROM rounds r WHERE r.id = :round ON CONFLICT DO NOTHING
+""")
 CHARGES = text(
     "SELECT t.account, c.sequence, c.amount_micros, c.created_at"
     " FROM unnest(CAST(:accounts AS text[]), CAST(:after AS bigint[])) AS t(account, after),"
@@ -193,6 +203,26 @@ def read_policy(session: Session) -> tuple[str, dict[str, Any]] | None:
     """Id and body of the newest activated policy."""
     row = session.execute(POLICY).first()
     return None if row is None else (row[0], row[1])
+
+
+def read_shadow_policy(session: Session) -> tuple[str, dict[str, Any]] | None:
+    """Id and body of the policy that runs as a shadow."""
+    row = session.execute(SHADOW).first()
+    return None if row is None else (row[0], row[1])
+
+
+def insert_shadow(
+    session: Session,
+    *,
+    round_id: str,
+    policy_id: str,
+    live: Mapping[str, float],
+    shadow: Mapping[str, float],
+    now: datetime,
+) -> None:
+    """Write what a shadow policy would have made of a round, if the round is still there."""
+    values = {"live": dump_json(live), "shadow": dump_json(shadow)}
+    session.execute(INSERT_SHADOW, {**values, "round": round_id, "policy": policy_id, "now": now})
 
 
 def read_charges(
