@@ -25,7 +25,7 @@ from market.kernels import pairs, prices
 from market.kernels.compiled import NEVER
 from market.kernels.pace import Pace
 from market.kernels.placement import PHASES, Lists, Placement
-from market.kernels.problem import Problem, block_extremes
+from market.kernels.problem import Problem, Singles, block_extremes
 from market.snapshot import Floats, Indices, Ints
 
 T = TypeVar("T")
@@ -93,6 +93,7 @@ class Auction:
         self.scale = np.maximum(problem.capacity.mean(axis=0), 1e-9)
         self.bulk = np.maximum((problem.demand / self.scale).max(axis=1), 1e-9)
         self.price = np.zeros(problem.capacity.shape)
+        self.bound = np.inf  # the least dual seen, by any of the passes over all pairs
         noise = np.minimum(self.random.exponential(size=(NOISE_ROWS, problem.nodes)), NOISE_MAX)
         self.noise = noise.astype(np.float32)
         self.most_noise = block_extremes(problem, self.noise)[1].max(axis=1)
@@ -144,16 +145,20 @@ class Auction:
         value = np.empty((problem.bids, width), np.float32)
         arrays = self._pair_arrays(problem, self.price)
         spread = (heat * self.mean_value * self.bulk).astype(np.float32)
+        best = np.zeros(problem.bids, np.float32)
         node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
 
         def work(low: int, high: int) -> None:
-            _nearest_candidates(low, high, *arrays, self.noise, self.most_noise, spread, ask, value)
+            _nearest_candidates(
+                low, high, *arrays, self.noise, self.most_noise, spread, ask, value, best
+            )
             pairs.candidate_values(
                 low, high, node_zone, problem.feature, problem.base, problem.slope, problem.near,
                 problem.horizon, problem.zone, problem.latency, ask, value,
             )  # fmt: skip
 
         self.in_parts(work, problem.bids)
+        self.bound = min(self.bound, self._dual(best))
         return Lists(ask, value)
 
     def sampled_lists(self, *, parts: int, width: int) -> Lists:
@@ -166,7 +171,7 @@ class Auction:
         ask = np.full((problem.bids, width), -1, np.int32)
         value = np.full((problem.bids, width), NEVER, np.float32)
         edges = np.linspace(0, problem.bids, parts + 1).astype(int).tolist()
-        silent = np.zeros(problem.bids, np.float32)
+        silent, unused = np.zeros(problem.bids, np.float32), np.zeros(problem.bids, np.float32)
         node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
 
         def work(first: int, last: int) -> None:
@@ -175,8 +180,9 @@ class Auction:
                 arrays, blocks = self._thinned_arrays(part, parts)
                 none = np.zeros((1, problem.nodes), np.float32)
                 _nearest_candidates(
-                    low, high, *arrays, none, np.zeros(blocks, np.float32), silent, ask, value
-                )
+                    low, high, *arrays, none, np.zeros(blocks, np.float32), silent, ask, value,
+                    unused,
+                )  # fmt: skip
                 mine = ask[low:high]
                 np.copyto(mine, mine * parts + part, where=mine >= 0)
                 pairs.candidate_values(
@@ -247,15 +253,12 @@ class Auction:
         parts = self.in_parts(work, problem.bids)
         return sum(total for total, _ in parts), np.sum([used for _, used in parts], axis=0)
 
-    def bound(self) -> float:
-        """Upper bound of any plan's welfare: the dual at the present prices over all pairs."""
+    def _dual(self, best: Singles) -> float:
+        """The dual at the present prices: an upper bound of any plan's welfare.
+
+        ``best`` (n,) are the best reduced values over all pairs.
+        """
         problem = self.problem
-        best = np.zeros(problem.bids, np.float32)
-        arrays = self._pair_arrays(problem, self.price)
-        self.in_parts(
-            lambda low, high: _best_reduced_values(low, high, *arrays, best),
-            problem.bids,
-        )
         # Single precision loses at most a few units in the last place of the largest summand.
         largest = np.abs(problem.base) + (
             np.abs(problem.slope) * np.abs(problem.feature).max(axis=1, initial=0.0)
@@ -273,16 +276,13 @@ def clear(
     seed: int,
     carried: Floats | None = None,
     threads: int = THREADS,
-    certify: bool = True,
     repeatable: bool = False,
     effort: Mapping[str, float] | None = None,
 ) -> Solution:
     """The best plan found in about ``budget_ms``; ``carried`` (m, R) in the caller's node order.
 
     With ``repeatable`` the clock is never looked at, so that a slow machine takes longer instead of
-    ending earlier; with the ``effort`` of an earlier solution that very run is repeated. Without
-    ``certify`` the bound is infinite and its pass over all pairs (at most as long as one set of
-    lists) is saved.
+    ending earlier; with the ``effort`` of an earlier solution that very run is repeated.
     """
     started = time.perf_counter()
     if not problem.bids or not problem.nodes:
@@ -294,11 +294,10 @@ def clear(
     pace = Pace(threads=threads) if effort is None else Pace.repeating(effort)
     if effort is None and not repeatable:
         pace.prices_until = started + PRICES_GUARD * budget_ms / 1e3
-        certify_ms = 0.5 * _pass_ms(problem, threads) if certify else 0.0
-        pace.search_until = started + (SEARCH_GUARD * budget_ms - certify_ms) / 1e3
+        pace.search_until = started + SEARCH_GUARD * budget_ms / 1e3
     auction = Auction(problem, seed=seed, pace=pace)
     try:
-        return _clear(auction, count_min, budget_ms, carried, certify, started)
+        return _clear(auction, count_min, budget_ms, carried, started)
     finally:
         auction.close()
 
@@ -308,7 +307,6 @@ def _clear(
     count_min: Ints,
     budget_ms: int,
     carried: Floats | None,
-    certify: bool,
     started: float,
 ) -> Solution:
     problem, timings = auction.problem, auction.timings
@@ -320,7 +318,7 @@ def _clear(
 
     now = lap("prepare_ms", started)
     pass_ms = _pass_ms(problem, auction.threads)
-    planned = 1.5 * pass_ms if certify else pass_ms  # the final lists and the bound
+    planned = pass_ms  # the final lists, and with them the bound
     hurried = budget_ms < 4 * planned
     width = LIST_WIDTH_HURRIED if hurried else LIST_WIDTH
     if carried is not None:
@@ -344,9 +342,7 @@ def _clear(
         timings["cut_short"] = float(auction.pace.cut_short(PHASES))
         timings["moves"] = float(moves)
     placement.settle(count_min)
-    now = lap("search_ms", now)
-    bound = auction.bound() if certify else np.inf
-    lap("certify_ms", now)
+    lap("search_ms", now)
     bid, ask, count = placement.matches()
     price = np.zeros_like(auction.price)
     price[problem.node] = auction.price
@@ -356,7 +352,7 @@ def _clear(
         ask=ask,
         count=count,
         welfare=float(placement.worth.sum()),
-        bound=bound,
+        bound=auction.bound,
         price=price,
         timings_ms=timings,
         effort=auction.pace.effort,

@@ -191,11 +191,14 @@ def nearest_candidates(
     spread: Singles,
     ask: Indices,
     rank: Singles,
+    best: Singles,
 ) -> None:
     """The K nodes of highest reduced value + spread_i · noise, best first; −1 where fewer.
 
     ``ask`` and ``rank`` are (n, K). The noise keeps bids of one place from all listing the same
-    few nodes: without it the lists leave most nodes out and their prices mean nothing.
+    few nodes: without it the lists leave most nodes out and their prices mean nothing. ``best[i]``
+    becomes max(0, max_j reduced value) over all nodes, as ``best_reduced_values`` gives it: a block
+    that is passed over could not have raised it.
     """
     blocks, wanted = block_zone.shape[0], ask.shape[1]
     widest = 1
@@ -204,6 +207,7 @@ def nearest_candidates(
     values, spent = np.empty(widest, np.float32), np.empty(widest, np.float32)
     for i in range(low, high):
         found = 0
+        top = np.float32(0.0)
         kth = np.float32(-1e29)
         mine = noise[(i * 40503) % noise.shape[0]]
         for b in range(blocks):
@@ -212,18 +216,22 @@ def nearest_candidates(
                 continue
             here = base[i] - near[i] * min(distance, horizon[i])
             bound = conceivable(here, weight[i], least[b], most[b], need[i], best_attribute[b])
-            if bound + spread[i] * most_noise[b] <= kth:
+            if bound <= top and bound + spread[i] * most_noise[b] <= kth:
                 continue
             first, width = start[b], start[b + 1] - start[b]
             block_values(
                 values, first, width, here, weight[i], feature, need[i], attribute,
                 worst_attribute[b], money[i], unit_price, dearest[b], spent,
             )  # fmt: skip
-            extra = mine[first : first + width]
+            peak = highest(values, width)
+            top = max(top, peak)
             scale = spread[i]
-            for j in range(width):
-                values[j] += scale * extra[j]
-            if found == wanted and highest(values, width) <= kth:
+            if scale > 0:
+                extra = mine[first : first + width]
+                for j in range(width):
+                    values[j] += scale * extra[j]
+                peak = highest(values, width)
+            if found == wanted and peak <= kth:
                 continue
             for j in range(width):
                 value = values[j]
@@ -238,6 +246,7 @@ def nearest_candidates(
                         kth = rank[i, wanted - 1]
         for at in range(found, wanted):
             ask[i, at], rank[i, at] = -1, NEVER
+        best[i] = top
 
 
 @kernel

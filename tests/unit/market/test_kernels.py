@@ -66,7 +66,9 @@ def test_bound_holds_at_any_prices(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for spread in (0.0, 0.1, 1.0, 10.0):
         kernel.price = rng.random(kernel.price.shape) * spread * kernel.mean_value / kernel.scale
-        assert kernel.bound() >= welfare
+        kernel.bound = np.inf
+        kernel.lists(width=2, heat=0.01 * spread)
+        assert kernel.bound >= welfare
 
 
 @settings(max_examples=20, deadline=None)
