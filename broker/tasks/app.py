@@ -25,6 +25,7 @@ from db.engine import libpq_url
 QUEUE = "souk_rounds"
 VISIBILITY_S = 120  # well above the longest task: a task of a dead worker is seen again after it
 TASK_TIME_MAX_S = 60
+PREFETCH = 16
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
 
 PGMQ_OPTIONS: dict[str, Any] = {
@@ -33,6 +34,7 @@ PGMQ_OPTIONS: dict[str, Any] = {
     "notify_throttle_interval_ms": 0,
     "visibility_timeout": VISIBILITY_S,
     "wait_time_seconds": 0,  # a long poll would sit in the server; NOTIFY wakes us instead
+    "polling_interval": 0.25,  # should a NOTIFY be lost
     "pool_size": 2,
 }
 
@@ -58,7 +60,9 @@ def make_app(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_time_limit=TASK_TIME_MAX_S,
         task_track_started=False,
-        worker_prefetch_multiplier=1,
+        # The queue's reader sleeps until a NOTIFY and does not see that a child is free again, so
+        # what arrives while all are busy must be at hand.
+        worker_prefetch_multiplier=PREFETCH,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
