@@ -102,18 +102,8 @@ def supply_curve(snapshot: Snapshot, *, cell: int) -> SupplyCurve:
     """The supply curve of a cell's leftover round."""
     asks = snapshot.asks
     kind, _, _, _ = feasible.kinds(snapshot)
-    price = score.unit_prices(snapshot).mean(axis=1)
-    order = np.lexsort((price, asks.zone, kind)).astype(np.int32)
-    group = np.stack([kind[order], asks.zone[order]], axis=1)
-    new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = (group[1:] != group[:-1]).any(axis=1)
-    first = np.flatnonzero(new)
-    edges: list[int] = []
-    for low, high in zip(first.tolist(), [*first[1:].tolist(), len(order)], strict=False):
-        parts = min(STEPS_PER_CLASS, high - low)
-        edges += [low + (high - low) * part // parts for part in range(parts)]
-    start = np.array(edges, dtype=np.int64)
-    width = np.diff(np.append(start, len(order)))
+    groups = np.stack([kind, asks.zone], axis=1)
+    order, start, width = cut_into_steps(groups, score.unit_prices(snapshot).mean(axis=1))
     return SupplyCurve(
         cell=cell,
         asks=_steps(asks, order, start, width, cell),
@@ -121,6 +111,25 @@ def supply_curve(snapshot: Snapshot, *, cell: int) -> SupplyCurve:
         if len(start)
         else asks.capacity[:0],
     )
+
+
+def cut_into_steps(groups: Indices, price: Floats) -> tuple[Indices, Ints, Ints]:
+    """(order of the asks, start of each step in it, width of each step).
+
+    ``groups`` (m, k): asks that differ in any column are never in one step. Within a group asks are
+    taken in the order of ``price`` (m,) and cut into at most ``STEPS_PER_CLASS`` equal parts.
+    """
+    order = np.lexsort((price, *groups.T)).astype(np.int32)
+    ordered = groups[order]
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    first = np.flatnonzero(new)
+    edges: list[int] = []
+    for low, high in zip(first.tolist(), [*first[1:].tolist(), len(order)], strict=False):
+        parts = min(STEPS_PER_CLASS, high - low)
+        edges += [low + (high - low) * part // parts for part in range(parts)]
+    start = np.array(edges, dtype=np.int64)
+    return order, start, np.diff(np.append(start, len(order)))
 
 
 def _steps(asks: Asks, order: Indices, start: Ints, width: Ints, cell: int) -> Asks:
@@ -163,7 +172,23 @@ def upper_round(snapshot: Snapshot, curves: list[SupplyCurve], bids: Bids, name:
             if field not in names
         },
     )
-    return replace(snapshot, cell=name, bids=bids, asks=steps, carried_price=None)
+    upper = replace(snapshot, cell=name, bids=bids, asks=steps, carried_price=None)
+    return as_steps(upper, np.concatenate([curve.largest for curve in curves]))
+
+
+def as_steps(snapshot: Snapshot, largest: Ints) -> Snapshot:
+    """The round with its asks read as steps: no slot is larger than ``largest`` (m, R) allows.
+
+    A slot lies on one node, so a step that has room for it only in the sum of its nodes has none.
+    The power of a step is brought to the same size, so that it stays what a core's work takes.
+    """
+    asks = snapshot.asks
+    power = asks.max_milliwatts
+    if "cpu_millis" in snapshot.resources:
+        cpu = snapshot.resources.index("cpu_millis")
+        share = largest[:, cpu] / np.maximum(asks.total[:, cpu], 1)
+        power = np.ceil(power * share).astype(np.int64)
+    return replace(snapshot, asks=replace(asks, total=largest, max_milliwatts=power))
 
 
 def handed_down(curves: list[SupplyCurve], plan: Plan, bids: int) -> Indices:
