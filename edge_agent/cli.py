@@ -85,6 +85,8 @@ def _enrol(arguments: argparse.Namespace) -> Exit:
 
 
 def _run(arguments: argparse.Namespace) -> Exit:
+    import sqlite3
+
     from edge_agent import logs
     from edge_agent.journal import JournalError
     from edge_agent.runtime import AgentRuntime, make_device
@@ -105,8 +107,8 @@ def _run(arguments: argparse.Namespace) -> Exit:
             reload=lambda: _open(arguments)[0],
         )
         return runtime.run()
-    except JournalError as error:
-        raise AgentError(Exit.STATE_DIR, str(error)) from None
+    except (JournalError, sqlite3.Error) as error:  # a full disk, a file that was taken away
+        raise AgentError(Exit.STATE_DIR, f"the journal cannot be used: {error}") from None
     finally:
         os.close(lock)
 

@@ -22,6 +22,7 @@ from edge_agent.workers import Workers
 KEEPALIVE_S = 30
 BACKOFF_FIRST_MS = 500
 BACKOFF_MAX_MS = 60_000
+STEADY_MS = 5_000  # a connection that held for so long starts the back-off anew
 INFLIGHT_MAX = 1_000
 QUEUED_MAX = 5_000
 _log = logging.getLogger("souk.link")
@@ -76,6 +77,7 @@ class Link:
         self._is_up = False
         self._closed = False
         self._failures = 0
+        self._up_at = 0
         self._connect_at: int | None = 0
         self.last_error = ""
         self.refused_publishes = 0
@@ -184,7 +186,7 @@ class Link:
 
     def _ready(self, client: mqtt.Client) -> None:
         self._client = client
-        self._is_up, self._failures, self.last_error = True, 0, ""
+        self._is_up, self._up_at, self.last_error = True, self._now(), ""
         _log.info("connected to %s:%d", self._address.host, self._address.port)
         self._events.link_up()
 
@@ -196,6 +198,9 @@ class Link:
         if self._closed or is_other or client is self._ended:
             return
         self._ended = client
+        # Two agents with one identity push each other out: that must not become a race.
+        if self._is_up and self._now() - self._up_at >= STEADY_MS:
+            self._failures = 0
         self._is_up, self._client = False, None
         self.last_error = self.last_error or error
         delay = self._next_delay()

@@ -47,6 +47,8 @@ from edge_agent.workers import Workers
 HOUSEKEEPING_MS = 10_000
 STOP_WAIT_MS = 3_000  # for killed children to be gone
 FAREWELL_S = 2.0
+CHILDREN_PER_CORE_MAX = 4
+CHILDREN_MIN = 8
 _log = logging.getLogger("souk.agent")
 
 
@@ -92,8 +94,11 @@ class AgentRuntime:
         self._cache.base_url = enrolment.artifacts_url
         self._pool = Pool(
             self._loop,
-            Workplace(compiled=state.compiled, scratch=state.scratch),
+            Workplace(
+                compiled=state.compiled, scratch=state.scratch, niceness=config.agent.niceness
+            ),
             idle_s=config.agent.idle_children_s,
+            children_max=max(CHILDREN_PER_CORE_MAX * device.cores, CHILDREN_MIN),
         )
         model = PowerModel(
             idle_milliwatts=device.idle_milliwatts,

@@ -198,8 +198,7 @@ class AgentCore:
         ]
         if fresh:
             self._admit(replace(assign, tasks=tuple(w.order for w in fresh)), fresh, now)
-            effects += self._fill(assign.lease)
-        return effects
+        return effects + self._fill_all()
 
     def _is_new(
         self, order: TaskOrder, ended: AttemptReport | None, effects: list[Effect], now: int
@@ -217,8 +216,7 @@ class AgentCore:
             self._report(_status(live, now) if live else held, now)
             return False
         if live:  # a newer fence takes over: the old run is nobody's any more
-            effects.append(Stop(attempt=order.attempt, fence=live.work.fence))
-            self.leases.remove(order.attempt)
+            effects += self._abandon(order.attempt)
         return True
 
     def _admit(self, assign: Assign, fresh: list[Work], now: int) -> None:
@@ -253,18 +251,13 @@ class AgentCore:
         keys = [MessageKey(ack.acked_boot, seq) for seq in ack.seqs]
         confirmed = [key for key in keys if self._unacknowledged.remove(key)]
         effects: list[Effect] = []
-        leases: set[str] = set()
         for attempt in ack.stale:
             self.counters.add("stale_attempts")
             self._gathering.discard(attempt)
-            if (live := self.leases.remove(attempt)) is not None:
-                leases.add(live.work.assign.lease)
-                effects.append(Stop(attempt=attempt, fence=live.work.fence))
+            effects += self._abandon(attempt)
         if confirmed or ack.stale:
             effects.append(Forget(keys=confirmed, attempts=ack.stale))
-        for lease in sorted(leases):
-            effects += self._fill(lease)
-        return effects
+        return effects + (self._fill_all() if ack.stale else [])
 
     def _configure(self, config: Config, now: int) -> list[Effect]:
         self.config = config
@@ -294,6 +287,16 @@ class AgentCore:
 
     def _fill(self, lease: str) -> list[Effect]:
         return [Start(work=live.work) for live in self.leases.startable(lease)]
+
+    def _fill_all(self) -> list[Effect]:
+        return [effect for lease in list(self.leases.queues) for effect in self._fill(lease)]
+
+    def _abandon(self, attempt: str) -> list[Effect]:
+        """Let go of an attempt without a report: it is somebody else's now."""
+        live = self.leases.remove(attempt)
+        if live is None or live.state == "accepted":
+            return []
+        return [Stop(attempt=attempt, fence=live.work.fence)]
 
     def _stop(self, attempt: str, live: Live, outcome: Outcome, now: int) -> list[Effect]:
         """End one attempt: at once when it only waits, else when its executor has let go."""

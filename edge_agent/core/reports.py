@@ -31,7 +31,13 @@ class Gathering:
     flushed_at: int = 0
 
     def add(self, report: AttemptReport, now: int) -> None:
-        """Put ``report`` in line, in place of an earlier one of its attempt."""
+        """Put ``report`` in line, in place of an earlier one of its attempt.
+
+        A repeat of what was said under a lower fence does not push out an unsent newer one.
+        """
+        unsent = self.waiting.get(report.attempt)
+        if unsent is not None and unsent.fence > report.fence:
+            return
         self.waiting.pop(report.attempt, None)
         self.waiting[report.attempt] = report
         is_status = report.state in STATUSES

@@ -32,9 +32,9 @@ class Sandbox(Protocol):
 
 
 def main(argv: list[str]) -> None:
-    """``child KIND SOCKET_FD PARENT_PID COMPILED_DIR``: serve until the agent closes the socket."""
-    kind, handle, parent, compiled = argv
-    hygiene.confine(int(parent))
+    """``child KIND SOCKET PARENT NICENESS COMPILED``: serve until the agent closes the socket."""
+    kind, handle, parent, niceness, compiled = argv
+    hygiene.confine(int(parent), niceness=int(niceness))
     channel = BlockingChannel(socket.socket(fileno=int(handle)))
     sandbox = _make(kind, compiled)
     channel.send({"ready": True, "cpu_total_us": _cpu_us()})

@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 
-NICENESS = 10
 OPEN_FILES_MAX = 256
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -18,14 +17,14 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
 
-def confine(parent: int) -> None:
+def confine(parent: int, *, niceness: int) -> None:
     """Apply all of it to this process; ``parent`` is the agent's process id."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # the agent ended before the line above took hold
         os._exit(1)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    os.nice(NICENESS)
+    os.nice(niceness)
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES_MAX)

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +25,13 @@ class Listener(Protocol):
 
     def finished(self, finish: Finish, result: bytes) -> None:
         """The job is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    job: Job
+    given: bytes
+    listener: Listener
 
 
 @dataclass(slots=True)
@@ -57,32 +65,44 @@ class Pool:
         place: Workplace,
         *,
         idle_s: float,
+        children_max: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop, self._place = loop, place
         self._idle_s, self._clock = idle_s, clock
+        self._children_max = children_max
+        self._waiting: deque[_Waiting] = deque()
         self._children: list[_Child] = []
         self._leaving: list[ChildProcess] = []  # killed, their exit is not seen yet
 
     def run(self, job: Job, given: bytes, listener: Listener) -> None:
-        """Run ``job`` in a child that is free, preferably one that has its module warm."""
-        now = self._clock()
-        busy = _Busy(
-            job=job, listener=listener, since=now, deadline=now + LOAD_S + job.run_ms / 1e3
-        )
+        """Run ``job`` in a child that is free, preferably one that has its module warm.
+
+        A lease may have more slots than the machine has room for processes: the job then waits.
+        """
         try:
             child = self._free_child(job) or self._new_child(job.kind)
         except OSError as error:
             listener.finished(Finish(reason="internal", detail=f"no process: {error}"), b"")
             return
-        child.busy = busy
+        if child is None:
+            self._waiting.append(_Waiting(job, given, listener))
+            return
+        now = self._clock()
+        deadline = now + LOAD_S + job.run_ms / 1e3
+        child.busy = _Busy(job=job, listener=listener, since=now, deadline=deadline)
         child.warm.add(job.artifact_digest)
         assert child.process is not None
         child.process.unpacker.body_bytes_max = job.output_bytes_max + (1 << 16)
         child.process.send(job.header(), given)
 
     def stop(self, job_id: str) -> bool:
-        """Kill the child that runs this job; False when none does."""
+        """End this job: kill its child, or take it out of the line; False when it is unknown."""
+        for waiting in self._waiting:
+            if waiting.job.id == job_id:
+                self._waiting.remove(waiting)
+                waiting.listener.finished(Finish(reason="internal", detail="never started"), b"")
+                return True
         for child in self._children:
             if child.busy is not None and child.busy.job.id == job_id:
                 self._kill(child)
@@ -109,6 +129,7 @@ class Pool:
 
     def close(self) -> None:
         """Kill every child and wait until all are gone; what still runs is reported as ended."""
+        self._waiting.clear()
         for child in list(self._leaving):
             child.close_and_wait()
         for held in list(self._children):
@@ -125,7 +146,13 @@ class Pool:
         free.sort(key=lambda c: (job.artifact_digest not in c.warm, -c.idle_since))
         return free[0] if free else None
 
-    def _new_child(self, kind: Kind) -> _Child:
+    def _new_child(self, kind: Kind) -> _Child | None:
+        """Another child, in the place of an idle one of another kind if need be."""
+        if len(self._children) >= self._children_max:
+            idle = [child for child in self._children if child.busy is None]
+            if not idle:
+                return None
+            self._kill(min(idle, key=lambda c: c.idle_since))
         child = _Child(kind=kind)
         child.process = ChildProcess(
             kind,
@@ -174,6 +201,12 @@ class Pool:
         if child.tasks >= TASKS_PER_CHILD_MAX:
             self._kill(child)
         busy.listener.finished(finish, body)
+        self._run_waiting()
+
+    def _run_waiting(self) -> None:
+        if self._waiting:
+            waiting = self._waiting.popleft()
+            self.run(waiting.job, waiting.given, waiting.listener)
 
     def _on_exit(self, child: _Child, end: Exit) -> None:
         if child in self._children:
@@ -192,6 +225,7 @@ class Pool:
             memory_peak_bytes=end.memory_peak_bytes,
         )
         busy.listener.finished(finish, b"")
+        self._run_waiting()
 
 
 def _whole(value: object) -> int:

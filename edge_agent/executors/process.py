@@ -26,6 +26,7 @@ class Workplace:
 
     compiled: Path
     scratch: Path
+    niceness: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,8 @@ class ChildProcess:
 
 
 def _spawn(kind: Kind, place: Workplace, sock: socket.socket) -> "subprocess.Popen[bytes]":
-    arguments = [kind, str(sock.fileno()), str(os.getpid()), str(place.compiled.resolve())]
+    arguments = [kind, str(sock.fileno()), str(os.getpid()), str(place.niceness)]
+    arguments.append(str(place.compiled.resolve()))
     # Nothing of the agent's environment: it may hold the owner's secrets.
     environment = {
         "PATH": "/usr/bin:/bin",

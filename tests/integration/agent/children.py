@@ -33,13 +33,13 @@ class Ending:
 class Bench:
     """A pool with its loop and folders."""
 
-    def __init__(self, folder: Path, *, idle_s: float = 60.0) -> None:
+    def __init__(self, folder: Path, *, idle_s: float = 60.0, children_max: int = 8) -> None:
         for name in ("compiled", "scratch", "artifacts"):
             (folder / name).mkdir()
         self.folder = folder
         self.loop = Loop()
         place = Workplace(compiled=folder / "compiled", scratch=folder / "scratch")
-        self.pool = Pool(self.loop, place, idle_s=idle_s)
+        self.pool = Pool(self.loop, place, idle_s=idle_s, children_max=children_max)
         self._count = 0
 
     def job(self, kind: Any, artifact: bytes, **changes: Any) -> Job:
@@ -91,9 +91,9 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *, idle_s: float = 60.0) -> Iterator[Bench]:
+def bench(folder: Path, *, idle_s: float = 60.0, children_max: int = 8) -> Iterator[Bench]:
     """A bench that leaves nothing behind."""
-    made = Bench(folder, idle_s=idle_s)
+    made = Bench(folder, idle_s=idle_s, children_max=children_max)
     try:
         yield made
     finally:

@@ -254,6 +254,20 @@ def test_cancel_that_comes_too_late_does_not_undo_a_success() -> None:
     assert states(agent, "a")[-1] == ("succeeded", "ok")
 
 
+def test_cancel_does_not_push_out_an_unsent_result() -> None:
+    agent = Agent()
+    agent.receive(assign("a", "b", slots=2))
+    agent.ended("a", BROKEN)
+    agent.run(20)
+    agent.receive(assign(order("a", fence=2)))
+    agent.ended("b", DONE)  # goes out at once, so that the next waits for its window
+    agent.ended("a", DONE, fence=2)
+    agent.receive(Cancel(attempts=("a",)))  # the journal still knows the first try alone
+    agent.run(20)
+    ends = [(r.fence, r.state) for r in agent.reports() if r.attempt == "a"]
+    assert ends == [(1, "failed"), (2, "accepted"), (2, "succeeded")]
+
+
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
