@@ -23,6 +23,7 @@ class Retention:
     snapshots: dt.timedelta = dt.timedelta(days=3)  # of rounds
     snapshots_max: int = 20_000  # whatever their age
     rounds: dt.timedelta = dt.timedelta(days=30)  # with the outcomes of their bids
+    upper_rounds: dt.timedelta = dt.timedelta(days=30)
     prices: dt.timedelta = dt.timedelta(days=90)
     telemetry: dt.timedelta = dt.timedelta(days=14)
 
@@ -53,6 +54,7 @@ _STATEMENTS: Mapping[str, str] = {
         " FOR UPDATE SKIP LOCKED)"
     ),
     "rounds": _delete("rounds", "id", "created_at < :before"),
+    "upper_rounds": _delete("upper_rounds", "id", "created_at < :before"),
     "prices": _delete("prices", "round_id, cell_id, resource", "at < :before"),
 }
 

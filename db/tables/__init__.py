@@ -14,6 +14,8 @@ from db.tables.trade import (
     RoundRow,
     ShadowPlan,
     StandingPrice,
+    SupplyCurveRow,
+    UpperRound,
 )
 from db.tables.work import Artifact, ArtifactGrant, Attempt, Job, Model, Task
 
@@ -48,10 +50,12 @@ __all__ = [
     "RoundRow",
     "ShadowPlan",
     "StandingPrice",
+    "SupplyCurveRow",
     "Task",
     "TelemetryKey",
     "Transfer",
     "TransferKind",
+    "UpperRound",
 ]
 
 add_server_defaults(Base.metadata)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     String,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Base, Document, Id, IdKey, Int64, Micros, Name, Time, one_of
@@ -35,6 +36,7 @@ class Demand(Base):
     __table_args__ = (
         CheckConstraint("state IN ('open', 'filled', 'closed')", name="state"),
         CheckConstraint("count_open >= 0", name="count_open"),
+        CheckConstraint("reach IN ('region', 'root')", name="reach"),
         Index("ix_demands_open", "cell_id", "created_at", postgresql_where=text("state = 'open'")),
     )
 
@@ -54,6 +56,10 @@ class Demand(Base):
     last_loss: Mapped[str | None] = mapped_column(String(32))
     last_loss_detail: Mapped[str] = mapped_column(default="")
     created_at: Mapped[Time]
+    tried_cells: Mapped[list[str]] = mapped_column(  # that could not serve what is still open
+        ARRAY(String(64)), default=list, server_default=text("'{}'")
+    )
+    reach: Mapped[str] = mapped_column(String(8), default="region")  # who is asked next above
 
 
 class RoundRow(Base):
@@ -88,6 +94,37 @@ class RoundRow(Base):
     effort: Mapped[Document] = mapped_column(default=dict)  # of market.plan.Plan
     digest: Mapped[str] = mapped_column(String(64), default="")  # of the plan
     depth: Mapped[Document] = mapped_column(default=dict)  # resource → [free, asked, taken]
+    slots_sent_up: Mapped[Int64] = mapped_column(default=0)  # not served, and free to leave
+
+
+class SupplyCurveRow(Base):
+    """What a cell has left, as steps of capacity by class and price: what is seen above it."""
+
+    __tablename__ = "supply_curves"
+
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"), primary_key=True)
+    steps: Mapped[Document]
+    told_at: Mapped[Time]
+    version: Mapped[Int64] = mapped_column(default=1)  # grows with each writing
+
+
+class UpperRound(Base):
+    """One clearing of a region or the root over its cells' supply curves."""
+
+    __tablename__ = "upper_rounds"
+    __table_args__ = (Index("ix_upper_rounds_place_created", "place", "created_at", "id"),)
+
+    id: Mapped[IdKey]
+    place: Mapped[Id]  # id of the region, or "root"
+    bid_count: Mapped[int]
+    cell_count: Mapped[int]
+    step_count: Mapped[int]
+    slots_asked: Mapped[Int64]
+    slots_handed_down: Mapped[Int64]
+    bids_handed_down: Mapped[int]
+    bytes_up: Mapped[Int64]  # of the curves
+    timings_ms: Mapped[Document]
+    created_at: Mapped[Time]
 
 
 class ShadowPlan(Base):
