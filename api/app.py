@@ -15,6 +15,7 @@ from api.routes import (
     keys,
     ledger,
     market,
+    policies,
     sessions,
     topology,
 )
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (  # matched in this order: the busiest first
     artifacts.router,
     artifacts.model_router,
     market.router,
+    policies.router,
     ledger.router,
     events.router,
     health.router,

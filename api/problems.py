@@ -78,6 +78,11 @@ CATALOGUE: dict[str, Problem] = {
     "artifact_gone": Problem(
         404, "The artifact's bytes are gone", "The store no longer has them; upload them again."
     ),
+    "snapshot_gone": Problem(
+        404,
+        "The round's snapshot is gone",
+        "Nobody bid in it, or it is older than snapshots are kept: SOUK_SNAPSHOTS_KEEP_H.",
+    ),
     "result_not_ready": Problem(
         404, "There is no result yet", "The task has not ended, or it ended without a result.", True
     ),

@@ -1,4 +1,4 @@
-"""The market: prices, rounds, the book, leases, and the operator's policy."""
+"""The market: prices, rounds and their snapshots, statistics, the book, leases."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.orm import Session
 
-from api.answers import Answer, Paging, once, page, paging, reply
+from api.answers import Paging, page, paging, reply
 from api.caller import Call, Reader, allow
 from api.routing import JsonRoute
 from api.schemas.base import Key, Moment
@@ -15,25 +15,26 @@ from api.schemas.market import (
     BookView,
     LevelView,
     OutcomeView,
-    PolicyCreate,
-    PolicyPage,
-    PolicyView,
     PricesView,
     PriceView,
     RoundDetail,
     RoundPage,
     RoundView,
+    StatisticsView,
+    StatisticView,
 )
-from broker.services import policies
+from api.schemas.policies import ShadowView
+from broker.services import replays
 from broker.services.principals import ADMIN
-from broker.services.refusals import NotFound
-from db.repositories import cells, leases, rounds
-from db.repositories import policies as policy_rows
+from broker.services.refusals import Invalid, NotFound
+from broker.services.replays import Form
+from db.repositories import cells, leases, policies, rounds, statistics
 from db.tables import Cell, Role
 from market.lifecycle import LeaseState
 from market.resources import RESOURCE_NAMES
 
 HISTORY_WINDOW = timedelta(hours=1)
+JSON, NPZ = "application/json", "application/octet-stream"
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["market"])
 Operator = Annotated[Call, Depends(allow(ADMIN, Role.OPERATOR))]
@@ -86,9 +87,52 @@ def get_round(call: Reader, round_id: Key) -> Response:
         if row is None:
             raise NotFound("round", round_id)
         found = rounds.outcomes(session, round_id, account_id=call.principal.view)
-        return RoundDetail.with_outcomes(row, [OutcomeView.of(each) for each in found])
+        beside = policies.shadow_of(session, round_id)
+        return RoundDetail.with_outcomes(
+            row,
+            [OutcomeView.of(each) for each in found],
+            None if beside is None else ShadowView.model_validate(beside),
+        )
 
     return reply(call.transaction(work))
+
+
+@router.get(
+    "/market/rounds/{round_id}/snapshot",
+    response_class=Response,
+    responses={200: {"content": {JSON: {"schema": {}}, NPZ: {"schema": {}}}}},
+)
+def get_round_snapshot(call: Operator, round_id: Key, form: Form = "json") -> Response:
+    """What a round saw, as an instance file (docs/instances.md) in JSON or as a NumPy archive.
+
+    Everybody's bids are in it, so it is for operators. Its policy's parameters are set so that the
+    mechanism makes the same plan again, given the round's `budget_ms`.
+    """
+    data = call.transaction(lambda session: replays.instance(session, round_id, form=form))
+    return Response(data, media_type=JSON if form == "json" else NPZ)
+
+
+@router.get("/market/statistics", response_model=StatisticsView)
+def list_statistics(
+    call: Reader,
+    cell_id: Key | None = None,
+    starts_at: Annotated[Moment | None, Query(alias="from")] = None,
+    step_s: Annotated[int, Query(ge=1, le=31 * 86_400, description="Seconds of a step.")] = 300,
+) -> Response:
+    """Prices, fill rate, depth and forwarding by cell, resource and step of time since `from`."""
+    since = starts_at or call.now - HISTORY_WINDOW
+    if (call.now - since).total_seconds() > statistics.STEPS_MAX * step_s:
+        raise Invalid(
+            f"There would be more than {statistics.STEPS_MAX} steps: make them longer.",
+            pointer="query:step_s",
+        )
+    found = call.transaction(
+        lambda session: statistics.read(
+            session, cell_id=_cell_id(session, cell_id), since=since, step_s=step_s
+        )
+    )
+    items = [StatisticView.model_validate(each) for each in found]
+    return reply(StatisticsView(step_s=step_s, items=items))
 
 
 @router.get("/market/book", response_model=BookView)
@@ -138,44 +182,6 @@ def get_lease(call: Reader, lease_id: Key) -> Response:
     if lease is None:
         raise NotFound("lease", lease_id)
     return reply(LeaseView.of(lease))
-
-
-@router.get("/policies", response_model=PolicyPage, tags=["policies"])
-def list_policies(call: Reader, at: Pages) -> Response:
-    """Versions of the policy; the newest activated one is in force."""
-    found = call.transaction(
-        lambda session: policy_rows.page(session, after=at.after, limit=at.limit)
-    )
-    return page(PolicyPage, found, PolicyView.model_validate)
-
-
-@router.post("/policies", status_code=201, response_model=PolicyView, tags=["policies"])
-def create_policy(call: Operator, body: PolicyCreate) -> Response:
-    """Add a version of the policy."""
-
-    def work(session: Session) -> Answer:
-        policy = policies.create(
-            session,
-            name=body.name,
-            body=body.body.model_dump(exclude_none=True),
-            activate_now=body.activate,
-            principal=call.principal,
-            now=call.now,
-        )
-        return Answer(model=PolicyView.model_validate(policy))
-
-    return once(call, work)
-
-
-@router.post("/policies/{policy_id}/activate", response_model=PolicyView, tags=["policies"])
-def activate_policy(call: Operator, policy_id: Key) -> Response:
-    """Put a version in force from the next round on."""
-    policy = call.transaction(
-        lambda session: policies.activate(
-            session, policy_id, principal=call.principal, now=call.now
-        )
-    )
-    return reply(PolicyView.model_validate(policy))
 
 
 def _cell_id(session: Session, key: str | None) -> str:

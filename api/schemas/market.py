@@ -1,17 +1,13 @@
-"""Prices, rounds, the book and policies."""
+"""Prices, rounds, statistics and the book."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
-
-from pydantic import Field
+from typing import Self
 
 from api.answers import PageOf
-from api.schemas.base import Document, Flag, Micros, Name, Request, View
+from api.schemas.base import Document, View
+from api.schemas.policies import ShadowView
 from db.repositories.rounds import BookLevel, OutcomeRecord, PriceRecord
 from db.tables import RoundRow
-
-Weight = Annotated[float, Field(strict=True, ge=0, le=1_000)]
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class PriceView(View):
@@ -43,7 +39,11 @@ class PricesView(View):
 
 
 class RoundView(View):
-    """One clearing of a cell; ``gap`` is the share of the bound that it may have missed."""
+    """One clearing of a cell; ``gap`` is the share of the bound that it may have missed.
+
+    ``seed``, ``budget_ms`` and ``effort`` repeat it to the byte, which ``digest`` shows; ``depth``
+    is base units free, asked for and taken, by resource.
+    """
 
     id: str
     cell_id: str
@@ -60,6 +60,10 @@ class RoundView(View):
     bound: float
     gap: float
     timings_ms: Document
+    budget_ms: int
+    effort: Document
+    digest: str
+    depth: dict[str, list[int]]
     created_at: datetime
 
     @classmethod
@@ -94,10 +98,13 @@ class RoundDetail(RoundView):
     """A round with the outcomes of one's own bids; of all for operators and viewers."""
 
     outcomes: list[OutcomeView]
+    shadow: ShadowView | None
 
     @classmethod
-    def with_outcomes(cls, row: RoundRow, outcomes: list[OutcomeView]) -> Self:
-        return cls(**_round(row), outcomes=outcomes)
+    def with_outcomes(
+        cls, row: RoundRow, outcomes: list[OutcomeView], shadow: ShadowView | None
+    ) -> Self:
+        return cls(**_round(row), outcomes=outcomes, shadow=shadow)
 
 
 def _round(row: RoundRow) -> Document:
@@ -133,40 +140,34 @@ class BookView(View):
     bids: list[LevelView]
 
 
-class PolicyBody(Request):
-    """What the operator decides for every round; what is absent has its default."""
+class StatisticView(View):
+    """One cell, resource and step of time; null where there was nothing to measure.
 
-    mechanism: Name | None = None
-    weight_cost: Weight = 0.3
-    weight_qos: Weight = 0.3
-    weight_energy: Weight = 0.2
-    weight_fairness: Weight = 0.2
-    payment: Literal["pay_as_bid", "uniform", "critical", "vcg"] = "uniform"
-    price_step: Share = 0.1
-    utilisation_target: Share = 0.8
-    price_floor_micros: Micros = 1
-    price_cap_micros: Micros = 1_000_000_000
-    fairness_half_life_s: Annotated[int, Field(strict=True, ge=1, le=31_536_000)] = 3_600
+    Prices are micros per priced unit and hour. ``fill_rate`` is what was taken over what was asked
+    for; ``depth_free`` and ``depth_asked`` are base units, means over the step's rounds;
+    ``share_forwarded`` is of the demands that came to the cell those now in another.
+    """
+
+    cell_id: str
+    cell_name: str
+    resource: str
+    at: datetime
+    rounds: int
+    price_p10_micros: float | None
+    price_p50_micros: float | None
+    price_p90_micros: float | None
+    fill_rate: float | None
+    depth_free: float | None
+    depth_asked: float | None
+    demands: int
+    share_forwarded: float | None
 
 
-class PolicyCreate(Request):
-    """A new version of the policy; it counts once it is activated."""
+class StatisticsView(View):
+    """Market data over time, oldest first."""
 
-    name: Name
-    body: PolicyBody = PolicyBody()
-    activate: Flag = False
-
-
-class PolicyView(View):
-    """A version of the policy; the newest activated one is in force."""
-
-    id: str
-    name: str
-    body: Document
-    created_by: str
-    created_at: datetime
-    activated_at: datetime | None
+    step_s: int
+    items: list[StatisticView]
 
 
 RoundPage = PageOf[RoundView]
-PolicyPage = PageOf[PolicyView]

@@ -84,6 +84,11 @@ def get(session: Session, round_id: str) -> RoundRow | None:
     )
 
 
+def with_snapshot(session: Session, round_id: str) -> RoundRow | None:
+    """The round, its snapshot as well if that is still kept."""
+    return session.get(RoundRow, round_id)
+
+
 def outcomes(
     session: Session, round_id: str, *, account_id: str | None, limit: int = OUTCOMES_MAX
 ) -> list[OutcomeRecord]:

@@ -8,6 +8,14 @@ import importlib
 import pkgutil
 
 from market.mechanism import Mechanism
+from market.snapshot import PaymentRule
+
+SIMPLE_PAYMENTS: tuple[PaymentRule, ...] = ("pay_as_bid", "uniform")  # computed for any plan
+_FURTHER_PAYMENTS: dict[str, tuple[PaymentRule, ...]] = {
+    "greedy": ("critical",),
+    "hierarchical": ("critical",),
+    "exact": ("vcg",),
+}
 
 
 class UnknownMechanism(ValueError):
@@ -37,3 +45,13 @@ def get(name: str) -> Mechanism:
         raise UnknownMechanism(name)
     mechanism: Mechanism = importlib.import_module(f"{__name__}.{name}").create()
     return mechanism
+
+
+def payments(name: str) -> tuple[PaymentRule, ...]:
+    """The payment rules that a policy may name beside this mechanism; imports nothing.
+
+    Mechanisms that price for themselves (``first_price``, ``vickrey``, …) take either simple rule.
+    """
+    if name not in names():
+        raise UnknownMechanism(name)
+    return (*SIMPLE_PAYMENTS, *_FURTHER_PAYMENTS.get(name, ()))

@@ -10,11 +10,10 @@ In a small round it is also the guard: the better of the two plans counts.
 
 The policy parameter ``repeatable`` = 1 keeps the clock out: the same snapshot and budget then give
 the same plan to the byte, however long it takes. A plan says in ``effort`` how far the clock let it
-come; given back as parameters (``repeated``) that very plan is made again.
+come; given back as parameters (``market.repeating``) that very plan is made again.
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -69,12 +68,6 @@ class Hierarchical:
 def create() -> Hierarchical:
     """The hierarchical mechanism."""
     return Hierarchical()
-
-
-def repeated(snapshot: Snapshot, effort: Mapping[str, float]) -> Snapshot:
-    """The same round, to be searched as far as a plan with this ``effort`` was."""
-    parameters = {**snapshot.policy.parameters, **effort}
-    return replace(snapshot, policy=replace(snapshot.policy, parameters=parameters))
 
 
 def plain_plan(snapshot: Snapshot) -> Plan | None:

@@ -13,7 +13,7 @@ from broker.rounds.single_flight import SingleFlight
 from broker.services.snapshot_store import unpack
 from db.tables import Demand, Lease, PolicyRow, RoundRow, ShadowPlan
 from market import mechanisms
-from market.mechanisms.hierarchical import repeated
+from market.repeating import repeated
 from tests.factories import make_cell, make_job, make_node
 from tests.integration.broker.test_rounds import SOON
 

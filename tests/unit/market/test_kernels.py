@@ -12,7 +12,7 @@ from market.factors import problem_of
 from market.kernels import auction, pairs
 from market.kernels.pace import Pace
 from market.mechanisms import get
-from market.mechanisms.hierarchical import repeated
+from market.repeating import repeated
 from market.snapshot import Policy, Snapshot
 from sim.generators import random_snapshot
 
