@@ -74,11 +74,28 @@ class FileStore:
         found = digest_of(data)
         if digest and digest != found:
             raise _other_digest(digest, found)
-        if self.size_bytes(found) is None:
+        if self.local and not durable:
+            self._put_at_once(found, data)
+        elif self.size_bytes(found) is None:
             with self.begin(bytes_max=len(data)) as upload:
                 upload.write(data)
                 upload.finish(digest=found, durable=durable)
         return found
+
+    def _put_at_once(self, digest: str, data: bytes) -> None:
+        """As an upload, without its layers: results come by the thousand a second."""
+        target = self.path(digest)
+        if os.path.exists(target):
+            return
+        name = self._upload(secrets.token_hex(16))
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(handle, "wb", buffering=0) as file:
+            file.write(data)
+        try:
+            os.replace(name, target)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(name, target)
 
     @contextmanager
     def local_file(self, digest: str) -> Iterator[Path]:

@@ -84,3 +84,11 @@ def test_read_is_a_slice(data: bytes, offset: int, length: int) -> None:
     digest = store.store(data)
     expected = data[offset : offset + length]
     assert b"".join(store.read(digest, offset=offset, length=length)) == expected
+
+
+def test_small_results_are_stored_at_once_and_once(tmp_path):
+    store = FileStore(str(tmp_path))
+    digest = store.store(b"42", durable=False)
+    assert store.store(b"42", digest=digest, durable=False) == digest
+    assert b"".join(store.read(digest, offset=0, length=2)) == b"42"
+    assert list((tmp_path / "uploads").iterdir()) == []
