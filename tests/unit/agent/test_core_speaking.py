@@ -1,5 +1,7 @@
 """When and what the core says unasked: introduction, heartbeats, telemetry, silence."""
 
+import itertools
+
 from edge_agent.core import (
     Deliver,
     Outcome,
