@@ -21,7 +21,7 @@ from market.lifecycle import EndReason, JobState
 from market.money import charge_micros
 
 AHEAD_MS = 250  # of work beyond what runs, for each slot of a lease
-AHEAD_MAX = 4  # and in tasks for each slot
+AHEAD_MAX = 16  # and in tasks for each slot
 WORK_KNOWN_AFTER = 3  # attempts until their mean counts
 
 

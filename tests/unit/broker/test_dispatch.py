@@ -109,9 +109,9 @@ def test_orders_of_a_job_that_is_gone_are_left_out():
         (1, {}, 2),  # no more tasks than slots: nothing ahead
         (99, {}, 4),  # nothing known of the work: one ahead of each slot
         (99, {"done": 9, "done_ms": 9 * 100}, 8),  # 250 ms ahead: three more
-        (99, {"done": 9, "done_ms": 9}, 10),  # at most four more
+        (99, {"done": 9, "done_ms": 9}, 34),  # at most sixteen more
         (99, {"done": 9, "done_ms": 9 * 300}, 2),  # long tasks: none ahead
-        (99, {"done": 9, "done_ms": 9, "live": 7}, 3),
+        (99, {"done": 9, "done_ms": 9, "live": 7}, 27),
         (99, {"live": 99}, 0),
     ],
 )
