@@ -23,7 +23,11 @@ class WithClient(TyperGroup):
         return [*super().list_commands(ctx), *_client_group().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return super().get_command(ctx, cmd_name) or _client_group().get_command(ctx, cmd_name)
+        own = super().get_command(ctx, cmd_name)
+        found = own or _client_group().get_command(ctx, cmd_name)
+        if cmd_name == "market":
+            _add_market_tools(found)
+        return found
 
 
 app = typer.Typer(
@@ -153,6 +157,12 @@ def _become(*arguments: str) -> None:
 
 def _client_group() -> Any:
     return typer.main.get_command(importlib.import_module("client.cli").app)
+
+
+def _add_market_tools(group: Any) -> None:
+    """Put the commands that need the market's code in the place of the client's words on them."""
+    tools: Any = typer.main.get_command(importlib.import_module("stack.market_tools").app)
+    group.commands.update(tools.commands)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ does so.
 
 import typer
 
-from . import accounts, artifacts, contexts, fleet, job, market
+from . import accounts, artifacts, contexts, fleet, job, market, offline, policy
 from .doctor import doctor
 from .group import SoukGroup
 
@@ -16,6 +16,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("cell", fleet.cells),
     ("offer", fleet.offers),
     ("market", market.market),
+    ("policy", policy.app),
     ("ledger", market.ledger),
     ("account", accounts.accounts),
     ("key", accounts.keys),
@@ -24,6 +25,8 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("artifact", artifacts.artifacts),
     ("context", contexts.app),
 )
+
+offline.add_to(market.market)
 
 
 def add_commands(to: typer.Typer) -> None:

@@ -5,11 +5,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..resources import Balance, Book, BookLevel, Invariant, Invariants, Price, Round, Transfer
-from ..units import format_ago, format_credits, format_resource
+from ..resources import (
+    Balance,
+    Book,
+    BookLevel,
+    Invariant,
+    Invariants,
+    Price,
+    Round,
+    Statistic,
+    Transfer,
+)
+from ..units import format_ago, format_credits, format_resource, parse_duration_s
 from .exits import ExitCode
 from .group import make_group
-from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, Watch, connect
+from .options import (
+    ROWS_DEFAULT,
+    ContextName,
+    Limit,
+    Output,
+    OutputFormat,
+    Watch,
+    connect,
+    time_of,
+)
 from .output import Column, present, show_list, stack, table
 
 if TYPE_CHECKING:
@@ -50,6 +69,19 @@ _LEVELS: tuple[Column[BookLevel], ...] = (
         title="DEPTH", read=lambda level: format_resource(level.resource, level.units), right=True
     ),
     Column(title="ORDERS", read=lambda level: str(level.orders), right=True),
+)
+_STATISTICS: tuple[Column[Statistic], ...] = (
+    Column(title="FROM", read=lambda each: f"{each.at:%m-%d %H:%M:%S}" if each.at else ""),
+    Column(title="CELL", read=lambda each: each.cell_name or each.cell_id),
+    Column(title="RESOURCE", read=lambda each: each.resource),
+    Column(title="P10/H", read=lambda each: _price(each.price_p10_micros), right=True),
+    Column(title="P50/H", read=lambda each: _price(each.price_p50_micros), right=True),
+    Column(title="P90/H", read=lambda each: _price(each.price_p90_micros), right=True),
+    Column(title="ROUNDS", read=lambda each: str(each.rounds), right=True),
+    Column(title="FREE", read=lambda each: _depth(each, each.depth_free), right=True),
+    Column(title="ASKED", read=lambda each: _depth(each, each.depth_asked), right=True),
+    Column(title="FILLED", read=lambda each: _share(each.fill_rate), right=True),
+    Column(title="SENT ON", read=lambda each: _share(each.share_forwarded), right=True),
 )
 _BALANCES: tuple[Column[Balance], ...] = (
     Column(title="ACCOUNT", read=lambda balance: balance.name or balance.account_id),
@@ -140,6 +172,37 @@ def book(
         )
 
 
+@market.command()
+def stats(
+    cell: InCell = "",
+    since: Annotated[
+        str, typer.Option("--since", help="How far back, e.g. 1h, or an RFC 3339 time.")
+    ] = "1h",
+    step: Annotated[str, typer.Option("--step", help="Length of a step, e.g. 5m.")] = "5m",
+    watch: Watch = False,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """Show prices, depth, fill rate and demand sent on to other cells over time."""
+    from .names import cell_id
+
+    try:
+        step_s = max(1, round(parse_duration_s(step)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--step") from error
+    with connect(context) as souk:
+        wanted = cell_id(souk, cell) if cell else None
+        show_list(
+            lambda: souk.market.statistics(
+                cell_id=wanted, since=time_of(since, option="--since"), step_s=step_s
+            ),
+            _STATISTICS,
+            output=output,
+            watch=watch,
+            empty="Nothing was cleared in this time.",
+        )
+
+
 @ledger.command()
 def balances(
     watch: Watch = False, output: Output = OutputFormat.TABLE, context: ContextName = ""
@@ -182,6 +245,18 @@ def invariants(output: Output = OutputFormat.TABLE, context: ContextName = "") -
         present(lambda: found, render=_laws, document=lambda each: each.raw, output=output)
     if not found.ok:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _price(micros: float | None) -> str:
+    return "–" if micros is None else format_credits(round(micros))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _depth(each: Statistic, units: float | None) -> str:
+    return "–" if units is None else format_resource(each.resource, round(units))
 
 
 def _laws(found: Invariants) -> "RenderableType":

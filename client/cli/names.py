@@ -49,6 +49,16 @@ def account_id(souk: "Client", text: str) -> str:
     return _by_name(souk.accounts.list(), text, "account")
 
 
+def policy_id(souk: "Client", text: str) -> str:
+    """A version of the policy by id or name (the newest of that name)."""
+    if text.startswith("policy_"):
+        return text
+    found = next((policy.id for policy in souk.policies.list() if policy.name == text), None)
+    if found is None:
+        raise NoSuchName(f"there is no policy called {text!r}; see `souk policy list`")
+    return found
+
+
 def _by_name(items: Iterable[N], name: str, what: str) -> str:
     found = [item.id for item in items if item.name == name]
     if not found:

@@ -1,5 +1,6 @@
 """Options that many commands share, and the connection that they ask for."""
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,3 +33,18 @@ def connect(context: str) -> "Client":
     from ..client import Client  # with it comes the HTTP library: not for --help
 
     return Client(context=context)
+
+
+def time_of(text: str, *, option: str) -> str:
+    """An RFC 3339 time of one, or of how long ago: ``1h``."""
+    from ..units import parse_duration_s
+
+    try:
+        ago = timedelta(seconds=parse_duration_s(text))
+    except ValueError:
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+        except ValueError:
+            why = f"{text!r} is neither a duration such as 1h nor an RFC 3339 time"
+            raise typer.BadParameter(why, param_hint=option) from None
+    return (datetime.now(UTC) - ago).isoformat()

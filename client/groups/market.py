@@ -5,7 +5,17 @@ from typing import Any
 
 from ..pages import items_of, iterate
 from ..parsing import parse
-from ..resources import Balance, Book, Invariants, Policy, Price, Round, Transfer
+from ..resources import (
+    Balance,
+    Book,
+    Invariants,
+    Policy,
+    Price,
+    Round,
+    ShadowComparison,
+    Statistic,
+    Transfer,
+)
 from ..transport import Transport
 
 
@@ -36,6 +46,21 @@ class Market:
         """One round with its outcomes, as the API gives it."""
         document: Mapping[str, Any] = self._transport.get(f"/v1/market/rounds/{round_id}")
         return document
+
+    def snapshot(self, round_id: str, *, form: str = "npz") -> bytes:
+        """What a round saw, as an instance file in ``json`` or ``npz`` (operators)."""
+        path = f"/v1/market/rounds/{round_id}/snapshot"
+        content: bytes = self._transport.send("GET", path, params={"form": form}).content
+        return content
+
+    def statistics(
+        self, *, cell_id: str | None = None, since: str | None = None, step_s: int = 300
+    ) -> list[Statistic]:
+        """Market data by cell, resource and step since an RFC 3339 time (by default an hour)."""
+        path = "/v1/market/statistics"
+        filters = {"cell_id": cell_id, "from": since, "step_s": step_s}
+        page = self._transport.get(path, **filters)
+        return [parse(Statistic, item) for item in items_of(page, path)]
 
     def book(self, *, cell_id: str) -> Book:
         """Asks and open bids of a cell: depth per resource and price."""
@@ -90,3 +115,18 @@ class Policies:
 
     def activate(self, policy_id: str) -> Policy:
         return parse(Policy, self._transport.json("POST", f"/v1/policies/{policy_id}/activate"))
+
+    def get(self, policy_id: str) -> Policy:
+        return parse(Policy, self._transport.get(f"/v1/policies/{policy_id}"))
+
+    def shadow(self, policy_id: str) -> Policy:
+        """Let a version clear the rounds beside the one in force; it is never applied."""
+        return parse(Policy, self._transport.json("POST", f"/v1/policies/{policy_id}/shadow"))
+
+    def end_shadow(self, policy_id: str) -> None:
+        self._transport.json("DELETE", f"/v1/policies/{policy_id}/shadow")
+
+    def compare(self, policy_id: str, *, since: str | None = None) -> ShadowComparison:
+        """What a shadow has shown since an RFC 3339 time (by default a day)."""
+        path = f"/v1/policies/{policy_id}/shadow"
+        return parse(ShadowComparison, self._transport.get(path, **{"from": since}))

@@ -3,7 +3,19 @@
 from .accounts import Account, ApiKey, Balance, JoinToken
 from .base import Resource
 from .fleet import Cell, CellNodes, CellPrice, Node, Offer
-from .market import Book, BookLevel, Invariant, Invariants, Policy, Price, Round, Transfer
+from .market import (
+    Book,
+    BookLevel,
+    Invariant,
+    Invariants,
+    Policy,
+    Price,
+    Round,
+    ShadowComparison,
+    ShadowFigure,
+    Statistic,
+    Transfer,
+)
 from .work import (
     Artifact,
     Attempt,
@@ -47,6 +59,9 @@ __all__ = [
     "Price",
     "Resource",
     "Round",
+    "ShadowComparison",
+    "ShadowFigure",
+    "Statistic",
     "Task",
     "TaskCounts",
     "Transfer",

@@ -37,7 +37,28 @@ class Round(Resource):
     bound: float | None = None
     gap: float | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    budget_ms: int = 0
+    digest: str = ""  # of the plan, "" where none was kept
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic(Resource):
+    """One cell, resource and step of time; None where there was nothing to measure."""
+
+    cell_id: str
+    resource: str
+    cell_name: str = ""
+    at: datetime | None = None
+    rounds: int = 0
+    price_p10_micros: float | None = None
+    price_p50_micros: float | None = None
+    price_p90_micros: float | None = None
+    fill_rate: float | None = None
+    depth_free: float | None = None
+    depth_asked: float | None = None
+    demands: int = 0
+    share_forwarded: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,3 +121,24 @@ class Policy(Resource):
     created_by: str = ""
     created_at: datetime | None = None
     activated_at: datetime | None = None
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowFigure(Resource):
+    """A figure of the live policy and of a shadow, means over the rounds that both cleared."""
+
+    name: str
+    live: float = 0.0
+    shadow: float = 0.0
+    change: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowComparison(Resource):
+    """A shadow policy beside the live ones since a time."""
+
+    policy_id: str
+    rounds: int = 0
+    since: datetime | None = None
+    items: tuple[ShadowFigure, ...] = ()

@@ -1,0 +1,274 @@
+"""``souk market clear | convert | generate | replay``: the market's own code on files and records.
+
+No database is needed; ``replay`` asks a platform for the rounds that it has recorded.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from client.cli.group import make_group
+from client.cli.options import ContextName, Output, OutputFormat, connect, time_of
+from client.cli.output import Column, console, print_json, stack, table
+from client.cli.policy import parse_weights
+from client.errors import ConfigError, NotFound
+from client.units import format_credits
+from stack.replay_plot import plot
+
+if TYPE_CHECKING:
+    from client.client import Client
+    from sim.replay import Recorded, Replayed
+
+app = make_group("The market on files and recorded rounds.")
+ROWS_SHOWN = 20
+LAST_DEFAULT = 20
+
+Mechanism = Annotated[str, typer.Option("--mechanism", help="Name of the mechanism.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+Out = Annotated[Path, typer.Option("--out", help="File to write: .json or .npz.")]
+Budget = Annotated[int, typer.Option("--budget-ms", min=1, help="Time to search.")]
+Weights = Annotated[
+    str, typer.Option("--weights", help="For example cost=0.4,qos=0.3,energy=0.2,fairness=0.1.")
+]
+
+
+class Trace(StrEnum):
+    """The traces that can be turned into instances."""
+
+    JOB_EVENTS = "job_events"
+    TASK_EVENTS = "task_events"
+    OPENB = "openb"
+    EUA = "eua"
+
+
+@app.command()
+def clear(
+    instance: Annotated[Path, typer.Option("--instance", help="Instance file.")],
+    mechanism: Mechanism = "",
+    budget_ms: Budget = 1_000,
+    weights: Weights = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Clear an instance file; prints matches, payments, prices, welfare, bound, gap and times."""
+    from bench import market_cli
+
+    given = parse_weights(weights)
+    chosen = [given.get(name, 0.0) for name in market_cli.WEIGHTS] if given else None
+    with refusals():
+        facts = market_cli.clear(
+            instance, mechanism=mechanism or None, budget_ms=budget_ms, weights=chosen
+        )
+    if as_json:
+        print_json(facts)
+    else:
+        _show(facts)
+
+
+@app.command()
+def generate(
+    out: Out,
+    bids: Annotated[int, typer.Option("--bids", min=0, help="How many bids.")] = 1_000,
+    asks: Annotated[int, typer.Option("--asks", min=1, help="How many nodes.")] = 300,
+    zones: Annotated[int, typer.Option("--zones", min=1, help="Places.")] = 32,
+    cells: Annotated[int, typer.Option("--cells", min=1, help="Cells.")] = 8,
+    load: Annotated[float, typer.Option("--load", help="Demand over capacity.")] = 1.2,
+    seed: Seed = 0,
+) -> None:
+    """Write a synthetic instance file."""
+    from bench import market_cli
+
+    snapshot = market_cli.generate(
+        bids=bids, asks=asks, seed=seed, zones=zones, cells=cells, load=load
+    )
+    with refusals():
+        market_cli.write_instance(snapshot, out)
+    typer.echo(f"{out}: {bids} bids on {asks} nodes")
+
+
+@app.command()
+def convert(
+    kind: Annotated[Trace, typer.Argument(help="Which trace.")],
+    files: Annotated[list[Path], typer.Argument(help="Its files, see docs/instances.md.")],
+    out: Out,
+    bids: Annotated[int, typer.Option("--bids", min=1, help="The most bids.")] = 3_553,
+    asks: Annotated[int, typer.Option("--asks", min=1, help="The most nodes.")] = 888,
+    seed: Seed = 0,
+) -> None:
+    """Turn trace files into an instance file."""
+    from bench import market_cli
+
+    with refusals():
+        snapshot = market_cli.convert(str(kind), files, bids=bids, asks=asks, seed=seed)
+        market_cli.write_instance(snapshot, out)
+    typer.echo(f"{out}: {len(snapshot.bids)} bids on {len(snapshot.asks)} nodes")
+
+
+@app.command()
+def replay(
+    rounds: Annotated[str, typer.Option("--rounds", help="Ids, separated by commas.")] = "",
+    last: Annotated[int, typer.Option("--last", min=0, help="The newest so many.")] = 0,
+    cell: Annotated[str, typer.Option("--cell", help="Only of this cell (id or name).")] = "",
+    since: Annotated[
+        str, typer.Option("--since", help="Only since then: 1h, or an RFC 3339 time.")
+    ] = "",
+    mechanism: Mechanism = "",
+    weights: Weights = "",
+    payment: Annotated[str, typer.Option("--payment", help="Payment rule.")] = "",
+    budget_ms: Annotated[
+        int, typer.Option("--budget-ms", min=0, help="Time to search; 0: as recorded.")
+    ] = 0,
+    plot_to: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the differences to this file.")
+    ] = None,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """Clear recorded rounds again, as they were and as told; print and plot the differences."""
+    from sim.replay import Other
+    from sim.replay import replay as run
+
+    other = Other(
+        mechanism=mechanism or None,
+        weights=parse_weights(weights) or None,
+        payment=_payment(payment),
+        budget_ms=budget_ms or None,
+    )
+    with connect(context) as souk, refusals():
+        chosen = _chosen(souk, rounds, last, cell, since)
+        found = [run(each, other) for each in chosen]
+    if not found:
+        raise ConfigError("none of these rounds has a snapshot: nobody bid, or they are too old")
+    if plot_to is not None:
+        plot(found, plot_to)
+    _print(found, output)
+
+
+def _payment(text: str) -> Any:
+    from typing import get_args
+
+    from market.snapshot import PaymentRule
+
+    if text and text not in get_args(PaymentRule):
+        known = ", ".join(get_args(PaymentRule))
+        raise typer.BadParameter(f"{text!r} is none of {known}", param_hint="--payment")
+    return text or None
+
+
+def _chosen(souk: "Client", rounds: str, last: int, cell: str, since: str) -> Iterator["Recorded"]:
+    """The rounds that the options name, oldest first, those without a snapshot left out."""
+    from client.cli.names import cell_id
+    from sim.instances import from_npz
+    from sim.replay import Recorded
+
+    if rounds:
+        ids = [each for each in rounds.split(",") if each]
+    else:
+        place = cell_id(souk, cell) if cell else None
+        start = time_of(since, option="--since") if since else ""
+        most = last or (None if since else LAST_DEFAULT)
+        ids = []
+        for each in souk.market.rounds(cell_id=place):
+            if start and each.created_at and each.created_at.isoformat() < start:
+                break
+            if each.bid_count:
+                ids.append(each.id)
+            if most is not None and len(ids) >= most:
+                break
+        ids.reverse()
+    for round_id in ids:
+        noted = souk.market.round(round_id)
+        try:
+            snapshot = from_npz(souk.market.snapshot(round_id))
+        except NotFound:
+            if rounds:
+                raise
+            continue
+        yield Recorded(
+            snapshot=snapshot,
+            budget_ms=int(noted.get("budget_ms") or 1_000),
+            digest=str(noted.get("digest") or ""),
+        )
+
+
+def _print(found: "list[Replayed]", output: OutputFormat) -> None:
+    from dataclasses import asdict
+
+    from sim.replay import means
+
+    if output is OutputFormat.JSON:
+        print_json({"rounds": [asdict(each) for each in found], "means": means(found)})
+        return
+    same = sum(each.same_plan is True for each in found)
+    differs = [each.round_id for each in found if each.same_plan is False]
+    lines = [f"{len(found)} rounds, {same} of them repeated to the byte"]
+    if differs:
+        lines.append(f"Another plan than recorded: {', '.join(differs)}")
+    columns: tuple[Column[dict[str, Any]], ...] = (
+        Column(title="FIGURE", read=lambda row: str(row["figure"])),
+        Column(title="RECORDED", read=lambda row: f"{row['recorded']:.6g}", right=True),
+        Column(title="REPLAYED", read=lambda row: f"{row['replayed']:.6g}", right=True),
+        Column(title="CHANGE", read=_change, right=True),
+    )
+    console().print(stack(*lines, "", table(means(found), columns)))
+
+
+def _change(row: dict[str, Any]) -> str:
+    return "–" if row["change"] is None else f"{row['change']:+.2%}"
+
+
+def _show(facts: dict[str, Any]) -> None:
+    """A plan for people: what it is worth, its first matches, why the others lost, prices."""
+    matches: list[dict[str, Any]] = facts["matches"]
+    losses: dict[str, int] = {}
+    for loss in facts.get("losses", []):
+        losses[loss["reason"]] = losses.get(loss["reason"], 0) + 1
+    times = ", ".join(f"{name} {value:.1f}" for name, value in facts["timings_ms"].items())
+    columns: tuple[Column[dict[str, Any]], ...] = (
+        Column(title="BID", read=lambda row: str(row["bid"])),
+        Column(title="ASK", read=lambda row: str(row["ask"])),
+        Column(title="SLOTS", read=lambda row: str(row.get("count", 1)), right=True),
+        Column(title="PAYS/H", read=lambda row: _credits(row, "rate_micros"), right=True),
+        Column(
+            title="RESERVE/H", read=lambda row: _credits(row, "reserve_rate_micros"), right=True
+        ),
+        Column(title="SCORE", read=lambda row: f"{row.get('score', 0):.4g}", right=True),
+    )
+    head = (
+        f"{facts['mechanism']}: welfare {facts['welfare']:.6g}, bound {facts['bound']:.6g}, "
+        f"gap {facts['gap']:.2%}, {len(matches)} matches"
+    )
+    parts: list[Any] = [head, f"Milliseconds: {times}" if times else "", ""]
+    parts += [table(matches[:ROWS_SHOWN], columns)]
+    if len(matches) > ROWS_SHOWN:
+        parts.append(f"… and {len(matches) - ROWS_SHOWN} more: --json shows all")
+    if losses:
+        parts.append("Lost: " + ", ".join(f"{n} {why}" for why, n in sorted(losses.items())))
+    if prices := facts.get("standing_price_micros"):
+        parts.append("Prices after the round, micros for a priced unit and hour:")
+        parts += [f"  {cell}: {_listed(row)}" for cell, row in prices.items()]
+    console().print(stack(*parts))
+
+
+def _listed(prices: dict[str, float]) -> str:
+    return ", ".join(f"{name} {price:.6g}" for name, price in prices.items())
+
+
+def _credits(row: dict[str, Any], name: str) -> str:
+    return format_credits(row[name]) if name in row else "–"
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns what a file, a mechanism or a payment rule refuses into a sentence and exit code 1."""
+    from market.mechanisms import UnknownMechanism
+    from market.outcome import PaymentUnavailable
+    from sim.instances import InvalidInstance
+
+    try:
+        yield
+    except (UnknownMechanism, PaymentUnavailable, InvalidInstance, OSError) as error:
+        raise ConfigError(str(error)) from error
