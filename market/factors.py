@@ -30,7 +30,8 @@ def problem_of(snapshot: Snapshot) -> Problem:
         ]
     )
     base, slope = _value_factors(snapshot)
-    capacity = np.minimum(asks.capacity, asks.total).astype(np.float64)
+    capacity = asks.capacity.astype(np.float64)
+    roomiest = np.minimum(asks.capacity, asks.total)  # of a step of many nodes: less than it has
     nowhere = bids.zone == NO_PLACE
     _, beta, _, _ = score.weights(snapshot)
     horizon = score.latency_horizons(snapshot)
@@ -42,7 +43,7 @@ def problem_of(snapshot: Snapshot) -> Problem:
         node=order,
         capacity=np.ascontiguousarray(capacity[order]),
         feature=single(features[:, order]),
-        attribute=single(np.vstack([capacity[order].T, asks.reliability[order], speed[order]])),
+        attribute=single(np.vstack([roomiest[order].T, asks.reliability[order], speed[order]])),
         unit_price=single(unit_price[order].T),
         block_start=start,
         block_zone=block_zone,

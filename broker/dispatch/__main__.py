@@ -22,10 +22,11 @@ from broker.process import StopSignal, utc_now
 from broker.readiness import mark_ready
 from broker.reconcile import Reconciler
 from broker.revocations import RevokedList
+from broker.rounds.supply import UP
 from broker.services.secret import load_secret
 from broker.services.sender import Sender
 from broker.settings import Settings, get_settings
-from broker.tasks.rounds import ROUND_CHANNEL, clear_cell
+from broker.tasks.rounds import ROUND_CHANNEL, ask_for_level, clear_cell
 from db import notify
 from db.engine import make_engine, session_factory
 from db.errors import StorageError
@@ -169,7 +170,10 @@ def _enqueue(rounds: "queue.SimpleQueue[str | None]") -> None:
     seldom = Seldom()
     while (cell := rounds.get()) is not None:
         try:
-            clear_cell.apply_async((cell,), retry=False)
+            if cell.startswith(UP):
+                ask_for_level(cell.removeprefix(UP))
+            else:
+                clear_cell.apply_async((cell,), retry=False)
         except Exception as error:
             if (held := seldom.due("rounds")) is not None:
                 log.warning("a round could not be queued", error=repr(error), held_back=held)

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from broker.plan_apply import Applied, apply_plan
 from broker.rounds.budget import round_budget_ms
-from broker.rounds.forward import forward_stuck
 from broker.rounds.shadow import Cleared, Shadows
 from broker.rounds.single_flight import SingleFlight
+from broker.rounds.supply import send_up
 from broker.rounds.warm import warm
 from broker.services.shares import Shares
 from broker.services.snapshot_store import pack
@@ -47,7 +47,7 @@ class RoundReport:
     bids: int = 0
     slots_applied: int = 0
     slots_refused: int = 0
-    moved: int = 0  # demands sent on to other cells
+    sent_up: int = 0  # demands that it could not serve and that may leave
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ class Rounds:
     budget_ms: int
     interval_s: float
     shares: Shares = field(default_factory=Shares)
-    send_on: Callable[..., int] = forward_stuck
+    send_up: Callable[..., int] = send_up
     shadows: Shadows = field(init=False)
     _cleared: Cleared | None = None
     _carried: dict[str, dict[str, Floats]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Rounds:
     ) -> RoundReport:
         """Clear ``cell`` until nothing of the plan is refused. ``timed``: called by the timer.
 
-        ``over`` is called when the turn is over, whatever came of it. Only then is sent on what the
+        ``over`` is called when the turn is over, whatever came of it. Only then is sent up what the
         cell cannot serve: be that slow or failing, the cell goes on clearing its own bids.
         """
         self._cleared = None
@@ -89,7 +89,7 @@ class Rounds:
                         break
         finally:
             over()
-        return replace(report, moved=self._send_on(cell)) if timed and report.bids else report
+        return replace(report, sent_up=self._send_up(cell, timed=timed)) if report.ran else report
 
     def shadow(self) -> bool:
         """Let the shadow policy clear the round that was cleared last; whether it did."""
@@ -126,19 +126,14 @@ class Rounds:
             timings_ms=timings,
         )
 
-    def _send_on(self, cell: str) -> int:
-        """Demands that moved to other cells; 0 where that failed or took too long."""
-        policy = self._cleared.snapshot.policy if self._cleared else None
-        if policy is None:
-            return 0
+    def _send_up(self, cell: str, *, timed: bool) -> int:
+        """Demands that now wait for the level above; 0 where telling it failed or took too long."""
         try:
             return self._in_transaction(
-                lambda session: self.send_on(
-                    session, cell, policy=policy, shares=self.shares, now=self.clock()
-                )
+                lambda session: self.send_up(session, cell, now=self.clock(), timed=timed)
             )
         except DBAPIError as error:
-            log.warning("demands could not be sent on", cell=cell, reason=str(error.orig))
+            log.warning("nothing could be sent up", cell=cell, reason=str(error.orig))
             return 0
 
     def warm_up(self) -> None:

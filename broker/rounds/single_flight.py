@@ -28,10 +28,13 @@ class SingleFlight:
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
 
     @contextmanager
-    def turn(self, cell: str) -> Iterator[bool]:
-        """Holds the cell's turn and yields True, or False where somebody already waits for it."""
+    def turn(self, cell: str, *, wait: bool = True) -> Iterator[bool]:
+        """Holds the cell's turn and yields True, or False where somebody already waits for it.
+
+        Without ``wait`` also where somebody has it: for turns that a timer asks for again.
+        """
         connection = self._connect()
-        taken = self._take(connection, cell)
+        taken = self._take(connection, cell, wait=wait)
         try:
             yield taken
         finally:
@@ -43,11 +46,13 @@ class SingleFlight:
             self._connection.close()
         self._connection = None
 
-    def _take(self, connection: psycopg.Connection[tuple[object, ...]], cell: str) -> bool:
+    def _take(
+        self, connection: psycopg.Connection[tuple[object, ...]], cell: str, *, wait: bool
+    ) -> bool:
         attempt = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
         if self._ask(connection, attempt, _TURN, cell):
             return True
-        if not self._ask(connection, attempt, _NEXT, cell):
+        if not wait or not self._ask(connection, attempt, _NEXT, cell):
             return False
         try:
             self._ask(connection, "SELECT pg_advisory_lock(%s, hashtext(%s))", _TURN, cell)

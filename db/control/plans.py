@@ -165,22 +165,6 @@ _PRICES = text("""
     SELECT :round_id, cell_id, resource, price_micros, utilisation, :now FROM moved
     RETURNING cell_id, resource, price_micros, utilisation
 """)
-_MOVE = text("""
-    UPDATE demands d SET cell_id = m.cell_id, rounds = 0
-    FROM unnest(CAST(:ids AS text[]), CAST(:cells AS text[])) AS m (id, cell_id)
-    WHERE d.id = m.id AND d.state = 'open'
-    RETURNING d.id, d.job_id, d.cell_id
-""")
-_OVER_CELLS_LOCK = 0x736F7503
-_OVER_CELLS = text(
-    "SELECT pg_try_advisory_xact_lock(:lock), set_config('statement_timeout', :time, true)"
-)
-_STUCK = text("""
-    SELECT id FROM demands
-    WHERE cell_id = :cell AND state = 'open' AND rounds >= :rounds
-        AND NOT coalesce((needs->'constraints'->>'cell_only')::boolean, false)
-    ORDER BY created_at, id LIMIT :most
-""")
 
 
 def lock_demands(
@@ -296,24 +280,3 @@ def set_prices(
         },
     )
     return {(row[0], row[1]): row[2] for row in rows}
-
-
-def may_look_over_cells(session: Session, *, time_max_ms: int) -> bool:
-    """Take the one turn to look over all cells, until the transaction ends; False: taken.
-
-    From here on no statement of the transaction takes longer than ``time_max_ms``.
-    """
-    row = session.execute(_OVER_CELLS, {"time": str(time_max_ms), "lock": _OVER_CELLS_LOCK}).one()
-    return bool(row[0])
-
-
-def stuck_demands(session: Session, cell: str, *, rounds: int, most: int) -> list[str]:
-    """Open demands of ``cell`` that lost ``rounds`` rounds there and may go elsewhere."""
-    found = session.execute(_STUCK, {"cell": cell, "rounds": rounds, "most": most})
-    return list(found.scalars())
-
-
-def move_demands(session: Session, cells: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Let open demands stand in the round of another cell: (demand, job, cell) of those moved."""
-    rows = session.execute(_MOVE, {"ids": list(cells), "cells": list(cells.values())})
-    return [(row[0], row[1], row[2]) for row in rows]

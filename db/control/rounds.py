@@ -111,9 +111,6 @@ BIDS_BY_ID = text(f"{_BID_COLUMNS} WHERE d.id = ANY(:ids) ORDER BY d.created_at,
 )
 ACCOUNTS = text("SELECT id, name, fair_weight FROM accounts WHERE id = ANY(:ids)")
 CELLS = text("SELECT id, latitude, longitude FROM cells WHERE id = ANY(:ids) ORDER BY id")
-SIBLINGS = text(
-    "SELECT DISTINCT cell_id FROM nodes WHERE state = 'online' AND cell_id <> :cell ORDER BY 1"
-)
 STANDING = text(
     "SELECT cell_id, resource, price_micros, at FROM standing_prices WHERE cell_id = ANY(:ids)"
 )
@@ -184,11 +181,6 @@ def read_accounts(session: Session, ids: Collection[str]) -> dict[str, tuple[str
 def read_cells(session: Session, ids: Collection[str]) -> list[CellRow]:
     """The named cells in id order."""
     return [CellRow(*row) for row in session.execute(CELLS, {"ids": sorted(ids)})]
-
-
-def read_siblings(session: Session, cell: str) -> list[str]:
-    """Other cells that have a node online."""
-    return list(session.execute(SIBLINGS, {"cell": cell}).scalars())
 
 
 def read_standing_prices(

@@ -165,22 +165,6 @@ def test_price_moves_by_the_time_that_passed(session, rounds):
     assert price < first  # nothing is used
 
 
-def test_demand_that_its_cell_cannot_serve_moves_to_one_that_can(session, rounds):
-    home, other = make_cell(session), make_cell(session)
-    make_node(session, cell=home, capacity={"cpu_millis": 100, "memory_bytes": 1 << 30})
-    make_node(session, cell=other)
-    job = job_in(session, home)
-    session.commit()
-    for _ in range(2):
-        rounds.clear_cell(home.id, timed=True)
-    session.expire_all()
-    assert the(session, Demand, job_id=job.id).cell_id == other.id
-    rounds.clear_cell(other.id)
-    session.expire_all()
-    assert the(session, Lease, job_id=job.id).cell_id == other.id
-    assert the(session, Demand, job_id=job.id).home_cell_id == home.id
-
-
 def test_single_flight_lets_one_wait_and_sends_the_third_away(database_url):
     flights = [SingleFlight(database_url) for _ in range(3)]
     order: list[str] = []

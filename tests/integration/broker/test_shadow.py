@@ -5,13 +5,13 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from broker.rounds import Rounds
 from broker.rounds.single_flight import SingleFlight
 from broker.services.snapshot_store import unpack
-from db.tables import Demand, Lease, PolicyRow, RoundRow, ShadowPlan
+from db.tables import Lease, PolicyRow, RoundRow, ShadowPlan
 from market import mechanisms
 from market.repeating import repeated
 from tests.factories import make_cell, make_job, make_node
@@ -125,7 +125,7 @@ def test_cell_clears_while_the_root_is_slow(session, make_rounds):
         return 0
 
     behind = threading.Thread(
-        target=make_rounds(send_on=slow).clear_cell, args=(cell.id,), kwargs={"timed": True}
+        target=make_rounds(send_up=slow).clear_cell, args=(cell.id,), kwargs={"timed": True}
     )
     behind.start()
     assert asked.wait(30)
@@ -147,24 +147,7 @@ def test_cell_clears_though_the_root_is_dead(session, make_rounds):
     def dead(*_args, **_fields):
         raise OperationalError("SELECT", {}, Exception("canceling statement due to timeout"))
 
-    report = make_rounds(send_on=dead).clear_cell(cell.id, timed=True)
-    assert (report.slots_applied, report.moved) == (4, 0)
+    report = make_rounds(send_up=dead).clear_cell(cell.id, timed=True)
+    assert (report.slots_applied, report.sent_up) == (4, 0)
     session.expire_all()
     assert {session.get(type(job), job.id).state for job in jobs} == {"matched"}
-
-
-def test_one_look_over_all_cells_at_a_time(session, sessions, make_rounds):
-    home, other = make_cell(session), make_cell(session)
-    make_node(session, cell=other)
-    job = make_job(session, cell=home.id)
-    session.commit()
-    rounds = make_rounds()
-    lock = "SELECT pg_advisory_xact_lock(CAST(x'736F7503' AS int))"
-    with sessions() as holder:
-        holder.execute(text(lock))
-        for _ in range(3):
-            assert rounds.clear_cell(home.id, timed=True).moved == 0
-    assert rounds.clear_cell(home.id, timed=True).moved == 1
-    session.expire_all()
-    found = session.scalars(select(Demand).where(Demand.job_id == job.id)).one()
-    assert found.cell_id == other.id
