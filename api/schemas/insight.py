@@ -9,6 +9,7 @@ from api.schemas.ledger import LeaseView
 from broker.services.explain import JobExplanation
 from broker.services.plan import JobPlan
 from market.explain import Candidate
+from market.winning import Method
 
 
 class RuledOutView(View):
@@ -108,7 +109,12 @@ class CandidateView(View):
 
 
 class ExplanationView(View):
-    """Why the job is where it is."""
+    """Why the job is where it is.
+
+    `price_to_win_method` says how the price is known: `bisected` by clearing its last round again
+    with other limits (it would have won, one micro less would have lost), or `marginal`, estimated
+    from what the winners were worth.
+    """
 
     job_id: str
     state: str
@@ -118,6 +124,7 @@ class ExplanationView(View):
     ruled_out: list[RuledOutView]
     candidates: list[CandidateView]
     price_to_win_micros_per_hour: int | None
+    price_to_win_method: Method | None
     leases: list[LeaseView]
 
     @classmethod
@@ -138,5 +145,6 @@ class ExplanationView(View):
                 for each in found.candidates
             ],
             price_to_win_micros_per_hour=found.price_to_win_micros_per_hour,
+            price_to_win_method=found.price_to_win.method if found.price_to_win else None,
             leases=[LeaseView.of(lease) for lease in found.leases],
         )

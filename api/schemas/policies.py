@@ -28,7 +28,7 @@ class PolicyBody(Request):
     price_floor_micros: Micros = 1
     price_cap_micros: Micros = 1_000_000_000
     fairness_half_life_s: Annotated[int, Field(strict=True, ge=1, le=31_536_000)] = 3_600
-    parameters: Annotated[dict[Name, Number], Field(default_factory=dict, max_length=16)]
+    parameters: dict[Name, Number] = Field(default_factory=dict, max_length=16)
 
 
 class PolicyCreate(Request):

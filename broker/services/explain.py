@@ -24,9 +24,12 @@ from db.tables import Lease
 from market import feasible
 from market.explain import Candidate, Explanation, explain
 from market.plan import Loss, Plan
+from market.repeating import repeated
 from market.snapshot import Snapshot
+from market.winning import PriceToWin, price_to_win
 
 ROUNDS_SHOWN = 20
+BUDGET_MS = 20  # of one clearing, where the round did not note its own
 _SENTENCES: Mapping[Loss, str] = {
     Loss.CONSTRAINT: "lack a label, an architecture or a runtime that the job requires",
     Loss.NOT_ADMITTED: "belong to owners who do not serve this account",
@@ -50,6 +53,7 @@ class JobExplanation:
     ruled_out: list[tuple[str, int, str]]  # constraint, nodes, sentence
     node_names: Mapping[str, str]
     leases: list[Lease]
+    price_to_win: PriceToWin | None
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -57,7 +61,7 @@ class JobExplanation:
 
     @property
     def price_to_win_micros_per_hour(self) -> int | None:
-        return None if self.market is None else self.market.winning_limit
+        return None if self.price_to_win is None else self.price_to_win.micros
 
 
 def explain_job(
@@ -71,20 +75,21 @@ def explain_job(
     """Explain a job as ``account_id`` (None: anybody's reader) may see it. Raises ``NotFound``."""
     record = jobs.show(session, job_id, account_id=account_id)
     found = _stored(session, record) or _present(session, record, now=now, mechanism=mechanism)
-    market, ruled_out = found if found else (None, [])
+    market, ruled_out, price = found if found else (None, [], None)
     names = [candidate.node for candidate in market.candidates] if market else []
     return JobExplanation(
         job=record,
-        summary=summary(record, market),
+        summary=summary(record, market, price),
         rounds=rounds.of_demand(session, record.demand.id, limit=ROUNDS_SHOWN),
         market=market,
         ruled_out=ruled_out,
         node_names=explaining.node_names(session, names),
         leases=leases.of_job(session, job_id),
+        price_to_win=price,
     )
 
 
-def summary(record: JobRecord, market: Explanation | None) -> str:
+def summary(record: JobRecord, market: Explanation | None, price: PriceToWin | None = None) -> str:
     """One sentence for people."""
     job, demand = record.job, record.demand
     if job.ended_at is not None:
@@ -100,12 +105,17 @@ def summary(record: JobRecord, market: Explanation | None) -> str:
     detail = demand.last_loss_detail or (market.detail if market else "")
     if loss is None:
         return "The job waits for the next round of its cell."
-    price = market.winning_limit if market else None
-    advice = f" A limit of {price} micros an hour would have won." if price else ""
-    return f"The job waits ({loss}): {detail}.{advice}"
+    return f"The job waits ({loss}): {detail}.{_advice(price)}"
 
 
-Found = tuple[Explanation, list[tuple[str, int, str]]]
+def _advice(price: PriceToWin | None) -> str:
+    if price is None or price.micros is None:
+        return ""
+    about = "" if price.method == "bisected" else "about "
+    return f" A limit of {about}{price.micros} micros an hour would have won."
+
+
+Found = tuple[Explanation, list[tuple[str, int, str]], PriceToWin | None]
 
 
 def _stored(session: Session, record: JobRecord) -> Found | None:
@@ -120,7 +130,8 @@ def _stored(session: Session, record: JobRecord) -> Found | None:
     if record.demand.id not in snapshot.bids.ids:
         return None
     plan = plan_of(snapshot, explaining.won_in(session, seen))
-    return _explain(snapshot, plan, record)
+    again = repeated(snapshot, seen.effort)
+    return _explain(again, plan, record, budget_ms=seen.budget_ms or BUDGET_MS)
 
 
 def _present(session: Session, record: JobRecord, *, now: datetime, mechanism: str) -> Found | None:
@@ -140,7 +151,7 @@ def _present(session: Session, record: JobRecord, *, now: datetime, mechanism: s
     snapshot = build_snapshot(
         rows, round_id="round_present", cell=demand.cell_id, policy=policy, now=now, seed=0
     )
-    return _explain(snapshot, plan_of(snapshot, []), record)
+    return _explain(snapshot, plan_of(snapshot, []), record, budget_ms=BUDGET_MS)
 
 
 def plan_of(snapshot: Snapshot, won: list[explaining.Won]) -> Plan:
@@ -167,7 +178,7 @@ def plan_of(snapshot: Snapshot, won: list[explaining.Won]) -> Plan:
     )
 
 
-def _explain(snapshot: Snapshot, plan: Plan, record: JobRecord) -> Found:
+def _explain(snapshot: Snapshot, plan: Plan, record: JobRecord, *, budget_ms: int) -> Found:
     """Explain one bid; why it lost was noted with its round."""
     bid = snapshot.bids.ids.index(record.demand.id)
     won = int(plan.count[plan.bid == bid].sum())
@@ -178,8 +189,12 @@ def _explain(snapshot: Snapshot, plan: Plan, record: JobRecord) -> Found:
         details[bid] = record.demand.last_loss_detail
         plan = replace(plan, loss=tuple(losses), loss_detail=tuple(details))
     found = explain(snapshot, plan, bid)
-    return found, [
+    price = None
+    if found.loss is not None:
+        price = price_to_win(snapshot, plan, bid, budget_ms=budget_ms)
+    ruled_out = [
         (str(reason), found.ruled_out[reason], f"{found.ruled_out[reason]} {_SENTENCES[reason]}")
         for reason in feasible.CONSTRAINTS
         if reason in found.ruled_out
     ]
+    return found, ruled_out, price

@@ -15,6 +15,8 @@ class RoundSeen(NamedTuple):
     id: str
     created_at: datetime
     snapshot: bytes | None
+    effort: dict[str, float]
+    budget_ms: int
 
 
 class Won(NamedTuple):
@@ -28,7 +30,8 @@ class Won(NamedTuple):
 
 
 _LAST_ROUND = text("""
-    SELECT r.id, r.created_at, r.snapshot FROM bid_outcomes o JOIN rounds r ON r.id = o.round_id
+    SELECT r.id, r.created_at, r.snapshot, r.effort, r.budget_ms
+    FROM bid_outcomes o JOIN rounds r ON r.id = o.round_id
     WHERE o.demand_id = :demand AND r.snapshot IS NOT NULL
     ORDER BY r.created_at DESC, r.id DESC LIMIT 1
 """)
