@@ -139,7 +139,7 @@ class VirtualFleet:
     client_id: str = "souk-virtual"
     started: dict[str, int] = field(default_factory=dict)  # runs begun, by task: more than once?
     _nodes: dict[str, _Node] = field(default_factory=dict)
-    _inbox: "queue.SimpleQueue[Arrived | Callable[[], None] | None]" = field(
+    _inbox: "queue.SimpleQueue[Arrived | Callable[[], None]]" = field(
         default_factory=queue.SimpleQueue
     )
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -175,9 +175,8 @@ class VirtualFleet:
         return self
 
     def stop(self) -> None:
-        """Leave without a word."""
-        self._stopping = True
-        self._inbox.put(None)
+        """Leave without a word, once what was asked for before is done."""
+        self._inbox.put(self._end)
         self._thread.join(10.0)
         self._link.stop()
 
@@ -212,7 +211,7 @@ class VirtualFleet:
             while True:
                 if callable(item):
                     item()
-                elif item is not None:
+                else:
                     self._receive(item)
                 item = self._inbox.get_nowait()
         except queue.Empty:
@@ -227,6 +226,9 @@ class VirtualFleet:
             wake = None if node.dead else node.core.next_wake(now)
             if wake is not None and wake <= now:
                 self._do(node, node.core.tick(now))
+
+    def _end(self) -> None:
+        self._stopping = True
 
     def _connected(self) -> None:
         for node in self._nodes.values():

@@ -15,7 +15,7 @@ from edge_agent.wire.messages import REPORTS_PER_MESSAGE_MAX
 STATUSES = ("accepted", "running")
 COALESCE_MS = 4
 STATUS_HOLD_MS = 10
-MESSAGE_BYTES_MAX = 1 << 20  # of results in one message, far below the protocol's bound
+MESSAGE_BYTES_MAX = 1 << 19  # of results in one message: our MQTT servers take messages up to 1 MiB
 RESEND_FIRST_MS = 5_000
 RESEND_MAX_MS = 60_000
 RESENDS_AT_ONCE = 50

@@ -190,4 +190,6 @@ def market(platform: BrokerPlatform, *, nodes: int = 2, **fleet: Any) -> Iterato
         )
         yield Market(tenant=tenant_id, cell=cell_id, nodes=made, fleet=virtual)
     finally:
+        for node in made:
+            virtual.kill(node)
         virtual.stop()

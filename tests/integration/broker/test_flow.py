@@ -61,7 +61,7 @@ def test_an_array_is_run_once_each_and_its_results_are_its_own(platform, traded)
     assert len({task.result_digest for task in tasks}) == 500
     assert [traded.fleet.started[task.id] for task in tasks] == [1] * 500
     nodes = platform.query("SELECT DISTINCT node_id FROM attempts WHERE job_id = :j", j=job)
-    assert len(nodes) == 2
+    assert {row[0] for row in nodes} >= set(traded.nodes)
 
 
 def test_a_job_of_a_dead_node_goes_elsewhere(platform, slow):
