@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.world import make_world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory):
     with make_world(tmp_path_factory.mktemp("faults")) as made:
         yield made

@@ -9,7 +9,7 @@ from tests.integration.agent.office import Office
 from tests.integration.agent.platform import ControlPlane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mqtt_server() -> Iterator[MqttServer]:
     with ephemeral_mqtt() as server:
         yield server
