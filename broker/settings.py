@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         default=10_000, ge=1, description="The most tasks that one job may have."
     )
     requests_per_minute: int = Field(
-        default=6_000, ge=1, description="REST requests that one key may make in a minute."
+        default=60_000, ge=1, description="REST requests that one key may make in a minute."
     )
     session_ttl_s: int = Field(
         default=12 * 3600, ge=60, description="How long a browser session lasts."

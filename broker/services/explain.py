@@ -23,6 +23,7 @@ from db.repositories.rounds import DemandRound
 from db.tables import Lease
 from market import feasible
 from market.explain import Candidate, Explanation, explain
+from market.money import format_credits
 from market.plan import Loss, Plan
 from market.repeating import repeated
 from market.snapshot import Snapshot
@@ -105,14 +106,14 @@ def summary(record: JobRecord, market: Explanation | None, price: PriceToWin | N
     detail = demand.last_loss_detail or (market.detail if market else "")
     if loss is None:
         return "The job waits for the next round of its cell."
-    return f"The job waits ({loss}): {detail}.{_advice(price)}"
+    return f"The job waits, {loss.replace('_', ' ')}: {detail}.{_advice(price)}"
 
 
 def _advice(price: PriceToWin | None) -> str:
     if price is None or price.micros is None:
         return ""
     about = "" if price.method == "bisected" else "about "
-    return f" A limit of {about}{price.micros} micros an hour would have won."
+    return f" A limit of {about}{format_credits(price.micros)} credits an hour would have won."
 
 
 Found = tuple[Explanation, list[tuple[str, int, str]], PriceToWin | None]
