@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.market_cli import measures, trace_lines
+from bench.market_cli import trace_lines
 from market import hierarchy, score
 from market.kernels import auction
+from market.measures import measures
 from market.mechanisms import get
 from market.plan import Plan
 from market.snapshot import Policy, Snapshot

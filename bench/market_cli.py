@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from market import score
 from market.kernels import auction
+from market.measures import measures
 from market.mechanisms import get, names
 from market.plan import Plan
 from market.snapshot import Policy, Snapshot
@@ -140,29 +140,6 @@ def recleared(
     steady = replace(chosen, parameters={**chosen.parameters, "repeatable": 1.0})
     name = mechanism or chosen.mechanism
     return get(name).clear(replace(snapshot, policy=steady), budget_ms=budget_ms)
-
-
-def measures(snapshot: Snapshot, plan: Plan) -> dict[str, float]:
-    """What rounds are compared by; welfare under the recorded policy's weights."""
-    value = score.values(snapshot, plan.bid, plan.ask)
-    part = score.terms(snapshot, plan.bid, plan.ask)
-    size = score.sizes(snapshot)[plan.bid] * plan.count
-    slots = max(int(plan.count.sum()), 1)
-    weight = size / max(float(size.sum()), 1e-300)
-    return {
-        "welfare": float(value @ plan.count),
-        "bound": plan.bound,
-        "slots": int(plan.count.sum()),
-        "demand_served": float(size.sum()),
-        "revenue_micros_per_hour": int((plan.rate * plan.count).sum()),
-        "cost_term": float(part.cost @ weight),
-        "qos_term": float(part.qos @ weight),
-        "energy_term": float(part.energy @ weight),
-        "fairness_term": float(part.fairness @ weight),
-        "latency_ms": float(
-            (score.latencies(snapshot, plan.bid, plan.ask) * plan.count).sum() / slots
-        ),
-    }
 
 
 def parser() -> argparse.ArgumentParser:

@@ -185,7 +185,8 @@ class Settings(BaseSettings):
 
     # The market
     mechanism: str = Field(
-        default="greedy", description="Name of the mechanism that clears rounds."
+        default="hierarchical",
+        description="The mechanism that clears rounds where the policy names none.",
     )
     round_interval_s: float = Field(
         default=5.0,

@@ -77,7 +77,7 @@ class Policy:
     """The operator's choice for a round: weights of the score, mechanism, payment, price rule."""
 
     id: str = "policy_default"
-    mechanism: str = "greedy"
+    mechanism: str = "hierarchical"
     weight_cost: float = 0.3
     weight_qos: float = 0.3
     weight_energy: float = 0.2

@@ -138,7 +138,16 @@ def _environment(settings: Settings, recorded: Mapping[str, Any]) -> dict[str, s
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
+        **_compiled_code(settings.home),
     }
+
+
+def _compiled_code(home: Path) -> dict[str, str]:
+    """Where compiled kernels are kept: beside the code, or in the home of a read-only checkout."""
+    beside = CHECKOUT / "market" / "kernels"
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(beside, os.W_OK):
+        return {}
+    return {"NUMBA_CACHE_DIR": str(home / "cache" / "kernels")}
 
 
 def _stages(

@@ -12,6 +12,7 @@ from celery import Celery
 from celery.signals import (
     beat_init,
     setup_logging,
+    worker_init,
     worker_process_init,
     worker_ready,
     worker_shutdown,
@@ -95,6 +96,15 @@ _ready: list[ReadyThread] = []
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _logging(**_: Any) -> None:
     configure_logging(get_settings(), "beat" if "beat" in sys.argv else "worker")
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _compile(**_: Any) -> None:
+    """Load and compile the market's kernels once, before the children are forked from here."""
+    from broker.rounds.warm import warm
+    from market.snapshot import Policy
+
+    warm(Policy(mechanism=get_settings().mechanism))
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

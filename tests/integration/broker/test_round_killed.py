@@ -2,8 +2,8 @@
 
 import os
 import signal
-from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -32,14 +32,7 @@ def platform(new_database, tmp_path_factory):
 
 def children(pid: int) -> set[int]:
     """The processes that ``pid`` has started."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
-                found.add(int(entry.name))
-        except (OSError, ValueError, IndexError):
-            continue  # it has just ended
-    return found
+    return {child.pid for child in psutil.Process(pid).children()}
 
 
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)

@@ -20,7 +20,7 @@ def test_generate_clear_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str
         facts = json.loads(capsys.readouterr().out)
         assert facts["bound"] >= facts["welfare"] > 0
         assert facts["matches"]
-    for mechanism, same in (("greedy", True), ("first_price", False)):
+    for mechanism, same in (("hierarchical", True), ("first_price", False)):
         replayed = ["replay", "--rounds", str(path), "--mechanism", mechanism]
         assert market_cli.main(replayed) == 0
         row = json.loads(capsys.readouterr().out)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.settings import Settings
+from stack import plan
 from stack.home import Home, State
 from stack.plan import Plan, Ports, PortTaken, make_plan
 from stack.processes import free_port
@@ -125,3 +126,13 @@ def test_state_says_nothing_secret(home: Path) -> None:
     place.write_state(State(api_url="http://x"))
     password = (home / "postgres" / "password").read_text()
     assert password not in json.dumps((home / "run" / "state.json").read_text())
+
+
+def test_compiled_kernels_of_a_read_only_checkout_are_kept_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(plan.os, "access", lambda *_: False)
+    assert plan._compiled_code(tmp_path) == {"NUMBA_CACHE_DIR": str(tmp_path / "cache/kernels")}
+    monkeypatch.setattr(plan.os, "access", lambda *_: True)
+    assert plan._compiled_code(tmp_path) == {}
