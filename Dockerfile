@@ -7,7 +7,8 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_ROOT_USER_ACTION=ignore \
     OPENBLAS_NUM_THREADS=1 \
     OMP_NUM_THREADS=1 \
-    SOUK_HOME=/var/lib/souk
+    SOUK_HOME=/var/lib/souk \
+    NUMBA_CACHE_DIR=/var/lib/souk/cache/kernels
 
 # libgomp: scikit-learn and onnxruntime load it, and the slim image leaves it out.
 RUN apt-get update \
