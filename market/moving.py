@@ -11,8 +11,8 @@ the task here and there, e of it done, b bytes at B bytes a second, q_h, q_n the
     gain  = p·max(0, rest − there) + max(0, q_h − q_n)·t_n + h·rest
             + p·t_h if only moving ends in time
 
-h is what an hour of freeing the place is worth: on a node that is to be drained the rate of the
-lease, elsewhere nothing. What would be late only by moving is never moved.
+h is what an hour of freeing the place is worth: on a node that is to be drained as much as an hour
+of the tenant's, elsewhere nothing. What would be late only by moving is never moved.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,8 @@
 A job's QoS falls under its limit when, by what has been measured,
 
 * its deadline will be missed: (w + l/2) tasks are left (w wait, l run, half done on average), each
-  slot ends ⌊r / t⌋ more of them in the time r that is left, t the mean run time of its tasks; or
+  slot ends ⌊r / (μ·t)⌋ more of them in the time r that is left, t the mean run time of its tasks
+  and μ = 1.25 for what lies between two of them (orders travel, nodes are shared); or
 * nodes that it leases have fallen under its least reliability or speed, or beyond its latency: the
   slots there count as none.
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from math import ceil
 
 TOP_UP_SLOTS_MAX = 256  # in one go
+PACE_MARGIN = 1.25  # μ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def _late(progress: Progress) -> tuple[int, str]:
     """Slots that the deadline still lacks, beyond those that fail anyway."""
     if progress.left_ms is None or progress.task_ms <= 0:
         return 0, ""
-    turns = int(progress.left_ms // progress.task_ms)
+    turns = int(progress.left_ms // (progress.task_ms * PACE_MARGIN))
     if turns <= 0:
         return 0, ""  # not even a task that began now would end in time
     left = progress.waiting + progress.live / 2

@@ -136,6 +136,14 @@ class QosRequest(Request):
     speed_min: Annotated[float, Field(strict=True, ge=0, le=1_000)] = 0.0
     deadline_s: Annotated[float, Field(strict=True, ge=0, le=TOTAL_S_MAX)] = 0.0
     work_ms: Annotated[int, Field(strict=True, ge=0, le=RUN_S_MAX * 1_000)] = 0
+    top_up: Annotated[
+        Flag,
+        Field(
+            description="Buy extra slots of the nearest nodes, beyond slots_max, at the standing"
+            " price and never above the limit, when by its measured pace the job would miss its"
+            " deadline or its nodes no longer keep what is asked here."
+        ),
+    ] = False
 
 
 class RetryRequest(Request):
@@ -221,6 +229,7 @@ class JobRequest(Request):
                 speed_min=self.qos.speed_min,
                 deadline_ms=_ms(self.qos.deadline_s),
                 work_ms=self.qos.work_ms,
+                top_up=self.qos.top_up,
             ),
             retry=Retry(attempts_max=self.retry.attempts_max),
             disconnect=Disconnect(

@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from broker.services import leases, states
+from broker.services import leases, moving, states, topup
 from broker.services.giving_up import all_ended, give_up
 from broker.services.settlement import JobEnd, end_jobs
 from db import notify
@@ -23,6 +25,13 @@ SELDOM_S = 2.0  # and for what only makes up for something lost
 SURE_AFTER_S = 5.0  # ingest must have listened for so long before silence counts against a node
 
 Look = Callable[[Session, datetime], int]
+
+
+class Purchase(NamedTuple):
+    """Which jobs something is to be bought for, and how that is done for one of them."""
+
+    find: Callable[[Session, datetime], list[str]]
+    make: Callable[[Session, str, datetime], int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +56,30 @@ class Reconciler:
             self._due[name] = now + timedelta(seconds=every_s)
             if changed := self.take(name, look):
                 done[name] = changed
+        for name, purchase in self.purchases().items():
+            if name not in self._due or now >= self._due[name]:
+                self._due[name] = now + timedelta(seconds=SELDOM_S)
+                if changed := self.take_each(name, purchase):
+                    done[name] = changed
         return done
+
+    def purchases(self) -> dict[str, Purchase]:
+        """What is bought without a round, by name: which jobs, and what is done for one of them."""
+        return {
+            "topped_up": Purchase(topup.jobs_to_top_up, topup.top_up_job),
+            "moved": Purchase(
+                moving.jobs_to_move,
+                lambda session, job, now: moving.move_job(
+                    session, job, fee_basis_points=self.fee_basis_points, now=now
+                ),
+            ),
+        }
+
+    def take_each(self, name: str, purchase: Purchase) -> int:
+        """Do ``purchase`` for each job in a transaction of its own: each locks nodes in order."""
+        with self.sessions() as session:
+            jobs = purchase.find(session, self.clock())
+        return sum(self.take(f"{name} {job}", partial(_of_job, purchase.make, job)) for job in jobs)
 
     def looks(self) -> dict[str, tuple[Look, float]]:
         """Every look by name, with the seconds between two of it."""
@@ -165,10 +197,26 @@ class Reconciler:
 
     def _bid_again(self, session: Session, jobs: "set[str] | list[str]", now: datetime) -> int:
         """Reopen the demands of locked ``jobs``; those that never began are queued again."""
+        broke = [
+            JobEnd(
+                job_id=job,
+                state=JobState.FAILED,
+                reason=EndReason.BUDGET_EXHAUSTED,
+                detail=f"{left} micros are left, the next task may cost {each}",
+            )
+            for job, left, each in healing.exhausted_jobs(session, jobs)
+        ]
+        end_jobs(session, broke, fee_basis_points=self.fee_basis_points, now=now)
         reopened = healing.reopen_demands(session, jobs, now=now)
         stranded = reconciling.stranded_jobs(session, jobs)
         states.move_jobs(session, stranded, JobState.QUEUED, now=now)
         return len(reopened)
+
+
+def _of_job(
+    make: Callable[[Session, str, datetime], int], job: str, session: Session, now: datetime
+) -> int:
+    return make(session, job, now)
 
 
 def attempt_reason(lease_reason: str) -> EndReason:

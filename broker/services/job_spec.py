@@ -45,6 +45,7 @@ class Qos:
     speed_min: float = 0.0  # of one core, reference core = 1
     deadline_ms: int = 0  # from submission
     work_ms: int = 0  # expected run time of one task on the reference core; 0 unknown
+    top_up: bool = False  # buy extra slots at the standing price when it falls behind these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,9 @@ MaxRun = Annotated[str, typer.Option("--max-run", help="The longest one try may 
 MaxTotal = Annotated[str, typer.Option("--max-total", help="The longest the job may take.")]
 Deadline = Annotated[str, typer.Option("--deadline", help="When it is wanted, from now.")]
 Latency = Annotated[int, typer.Option("--latency-ms", min=0, help="The most to the home cell.")]
+TopUp = Annotated[
+    bool, typer.Option("--top-up", help="Buy extra slots when it would be late or ill served.")
+]
 Attempts = Annotated[int, typer.Option("--attempts", min=0, help="Tries per task.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end; exit 8 if not successful.")]
 Results = Annotated[
@@ -89,6 +92,7 @@ def submit(
     max_total: MaxTotal = "",
     deadline: Deadline = "",
     latency_ms: Latency = 0,
+    top_up: TopUp = False,
     attempts: Attempts = 0,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would become of it.")] = False,
     wait: Wait = False,
@@ -123,6 +127,7 @@ def submit(
             max_total=max_total,
             deadline=deadline,
             latency_ms=latency_ms,
+            top_up=top_up,
             attempts=attempts,
         ),
     ]

@@ -89,14 +89,24 @@ def constraint_flags(
 
 
 def limit_flags(
-    *, max_run: str, max_total: str, deadline: str, latency_ms: int, attempts: int
+    *,
+    max_run: str,
+    max_total: str,
+    deadline: str,
+    latency_ms: int,
+    attempts: int,
+    top_up: bool = False,
 ) -> dict[str, Any]:
     """When it ends at the latest, how near it must be, how often it is tried."""
     limits = {
         "max_run_s": _seconds(max_run, "--max-run"),
         "max_total_s": _seconds(max_total, "--max-total"),
     }
-    qos = {"deadline_s": _seconds(deadline, "--deadline"), "latency_ms_max": latency_ms}
+    qos = {
+        "deadline_s": _seconds(deadline, "--deadline"),
+        "latency_ms_max": latency_ms,
+        "top_up": top_up,
+    }
     return _present(
         {
             "limits": _present(limits),

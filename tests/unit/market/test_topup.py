@@ -11,7 +11,7 @@ from sim.generators import random_snapshot
 from .factories import check_plan
 
 LATE = {"waiting": 20, "live": 2, "slots": 2, "slots_failing": 0, "task_ms": 1_000.0,
-        "left_ms": 5_000, "affordable": 1_000}  # fmt: skip
+        "left_ms": 6_250, "affordable": 1_000}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -19,17 +19,17 @@ LATE = {"waiting": 20, "live": 2, "slots": 2, "slots_failing": 0, "task_ms": 1_0
     [
         # 20 + 2/2 tasks at 5 a slot: 5 slots, 3 more than there are.
         ({}, 3),
-        ({"left_ms": 21_000}, 0),  # a slot ends 21 of them
+        ({"left_ms": 26_250}, 0),  # a slot ends 21 of them
         ({"left_ms": None}, 0),
         ({"task_ms": 0.0}, 0),  # nothing has ended yet: nothing is measured
-        ({"left_ms": 999}, 0),  # too late for any task
+        ({"left_ms": 1_249}, 0),  # too late for any task
         ({"waiting": 0, "live": 20}, 0),  # no task would go there
         ({"waiting": 2, "live": 40}, 2),
         ({"affordable": 1}, 1),
         ({"affordable": 0}, 0),
         ({"left_ms": None, "slots_failing": 2, "slots": 0}, 2),
         ({"slots_failing": 1, "slots": 1}, 4),  # late: 5 needed, 1 is good
-        ({"left_ms": 1_000, "waiting": 1_000}, 256),
+        ({"left_ms": 1_250, "waiting": 1_000}, 256),
     ],
 )
 def test_slots_to_buy(changed, slots):
