@@ -181,6 +181,8 @@ NODE: Mapping[NodeState, frozenset[NodeState]] = {
 JOB_ENDS: frozenset[JobState] = frozenset(state for state, after in JOB.items() if not after)
 TASK_ENDS: frozenset[TaskState] = frozenset(state for state, after in TASK.items() if not after)
 ATTEMPT_ENDS: frozenset[AttemptState] = _ATTEMPT_ENDS
+# Shut out: leases end at once, and what such a node says counts for nothing.
+NODE_BARRED: frozenset[NodeState] = frozenset({NodeState.QUARANTINED, NodeState.REVOKED})
 ATTEMPT_LIVE: frozenset[AttemptState] = frozenset(ATTEMPT) - ATTEMPT_ENDS
 
 

@@ -42,11 +42,14 @@ def record(session: Session, new: Collection[NewArtifact], *, now: datetime) -> 
 def show(session: Session, digest: str, *, asker: Principal | Grant) -> ArtifactRecord:
     """The artifact, if the asker may read it.
 
-    A node with a grant reads what the tenant whose work it runs may read. Raises ``NotFound``.
+    A node with a grant reads what the job that it runs is made of, and nothing else of its tenant.
+    Raises ``NotFound``.
     """
     check_digest(digest)
     if isinstance(asker, Grant):
         _need_live_node(session, asker)
+        if not artifacts.part_of_job(session, digest, asker.job_id):
+            raise NotFound("artifact", digest, code="unknown_artifact")
     account_id = asker.account_id if isinstance(asker, Grant) else asker.view
     found = artifacts.get(session, digest, account_id=account_id)
     if found is None:

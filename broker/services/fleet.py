@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from broker.services import claims
 from db import events, notify
 from db.control import fleet
 from db.control.fleet import BirthRow, NodeRow, OfferRow, Presence, StateRow
 from db.events import NewEvent
 from db.ids import new_id
 from edge_agent.wire import Birth, Death, Envelope, OfferTerms, State
-from market.lifecycle import NODE, NodeState, check_transition
+from market.lifecycle import NODE, NODE_BARRED, NodeState, check_transition
 
 INT32_MAX = 2**31 - 1
 TEXT_CHARS_MAX = 32
 # Why a node is draining, kept while it is offline, so that it is draining again when it is back.
 DRAINS = "drained"  # what each such reason begins with
 OWNER_DRAINS = f"{DRAINS} by its owner"
-_BARRED = frozenset({NodeState.QUARANTINED, NodeState.REVOKED})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def apply_news(session: Session, news: Mapping[str, News], *, now: datetime) -> 
     offers: list[OfferRow] = []
     told: list[NewEvent] = []
     for node, row in rows.items():
-        if NodeState(row.state) in _BARRED:
+        if NodeState(row.state) in NODE_BARRED:
             outcome.barred.append(node)
             continue
         one = news[node]
@@ -174,17 +174,17 @@ def birth_row(node: str, birth: Birth) -> BirthRow:
         agent_version=birth.agent_version[:TEXT_CHARS_MAX],
         arch=birth.arch[:TEXT_CHARS_MAX],
         cpu_count=min(birth.cpu_count, INT32_MAX),
-        runtimes=fleet.json_text(birth.runtimes),
-        labels=fleet.json_text(birth.labels),
-        capacity=fleet.json_text(birth.offer.capacity if birth.offer else whole),
-        calibration_ops_per_s=birth.calibration_ops_per_s,
-        idle_milliwatts=birth.idle_milliwatts,
-        max_milliwatts=birth.max_milliwatts,
+        runtimes=fleet.json_text(claims.labels(birth.runtimes)),
+        labels=fleet.json_text(claims.labels(birth.labels)),
+        capacity=fleet.json_text(claims.quantities(birth.offer.capacity if birth.offer else whole)),
+        calibration_ops_per_s=min(birth.calibration_ops_per_s, claims.QUANTITY_MAX),
+        idle_milliwatts=min(birth.idle_milliwatts, INT32_MAX),
+        max_milliwatts=min(birth.max_milliwatts, INT32_MAX),
         carbon_g_per_kwh=None
         if birth.carbon_g_per_kwh is None
         else min(birth.carbon_g_per_kwh, INT32_MAX),
-        latitude=birth.latitude,
-        longitude=birth.longitude,
+        latitude=claims.degrees(birth.latitude, most=90.0),
+        longitude=claims.degrees(birth.longitude, most=180.0),
     )
 
 
@@ -208,8 +208,8 @@ def offer_row(node: str, terms: OfferTerms, *, replaces: bool, now: datetime) ->
     return OfferRow(
         id=new_id("offer", now),
         node_id=node,
-        capacity=fleet.json_text(terms.capacity),
-        reserve=fleet.json_text(terms.reserve_micros_per_hour),
+        capacity=fleet.json_text(claims.quantities(terms.capacity)),
+        reserve=fleet.json_text(claims.prices(terms.reserve_micros_per_hour)),
         accepts=fleet.json_text(terms.accepts_tenants),
         refuses=fleet.json_text(terms.refuses_tenants),
         opens_at=time_of(terms.opens_at),

@@ -11,15 +11,19 @@ from edge_agent.wire import AttemptReport, Usage
 from market.lifecycle import (
     ATTEMPT,
     ATTEMPT_ENDS,
+    NODE_BARRED,
     TENANT_CAUSES,
     AttemptState,
     EndReason,
+    NodeState,
     TaskState,
 )
 from market.settlement import chargeable_ms
 
 DETAIL_CHARS_MAX = 500
 LOG_TAIL_CHARS_MAX = 4_096
+# No meter of one attempt shows more; sums of a hundred thousand of them still fit 64 bits.
+METER_MAX = 2**46
 # Ends that speak against the node and not against the work.
 NODE_CAUSES = frozenset(
     {
@@ -70,6 +74,20 @@ class History:
         )
 
 
+def holds(row: AttemptRow | None, node_id: str, report: AttemptReport) -> bool:
+    """Whether ``node_id`` reports on an attempt of its own under the current fence.
+
+    A node that is shut out holds nothing any more: its leases are about to be taken from it, and
+    nobody knows which of two copies of an identity speaks.
+    """
+    return (
+        row is not None
+        and row.node_id == node_id
+        and row.fence == report.fence
+        and NodeState(row.node_state) not in NODE_BARRED
+    )
+
+
 def judge(row: AttemptRow | None, history: History) -> Verdict:
     """Whether a report moves its attempt, repeats what is on record, or comes too late.
 
@@ -77,7 +95,7 @@ def judge(row: AttemptRow | None, history: History) -> Verdict:
     attempt that has ended.
     """
     report = history.last
-    if row is None or row.node_id != history.node_id or row.fence != report.fence:
+    if row is None or not holds(row, history.node_id, report):
         return "stale"
     before, after = AttemptState(row.state), AttemptState(report.state)
     if before in ATTEMPT_ENDS:
@@ -106,19 +124,19 @@ def attempt_step(
     )
     if not ended:
         return move
-    elapsed_ms = int((now - row.assigned_at).total_seconds() * 1000)
+    elapsed_ms = max(0, int((now - row.assigned_at).total_seconds() * 1000))
     return replace(
         move,
         reason=reason,
         detail=report.detail[:DETAIL_CHARS_MAX],
         exit_code=_int32(report.exit_code),
         ended_at=now,
-        wall_ms=usage.wall_ms,
-        cpu_ms=usage.cpu_ms,
-        memory_peak_bytes=usage.memory_peak_bytes,
-        bytes_in=usage.bytes_in,
-        bytes_out=usage.bytes_out,
-        energy_millijoules=usage.energy_millijoules,
+        wall_ms=min(usage.wall_ms, elapsed_ms),
+        cpu_ms=min(usage.cpu_ms, METER_MAX),
+        memory_peak_bytes=min(usage.memory_peak_bytes, METER_MAX),
+        bytes_in=min(usage.bytes_in, METER_MAX),
+        bytes_out=min(usage.bytes_out, METER_MAX),
+        energy_millijoules=min(usage.energy_millijoules, METER_MAX),
         chargeable_ms=chargeable_ms(
             state=state,
             reason=reason,

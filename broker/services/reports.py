@@ -20,6 +20,7 @@ from broker.services.report_steps import (
     History,
     attempt_step,
     end_reason,
+    holds,
     inline_result,
     judge,
     refused_result,
@@ -90,9 +91,9 @@ def apply_reports(
     then attempts and tasks, then what ``settlement.end_jobs`` locks.
     """
     outcome = Outcome()
-    histories = _histories(batch, outcome)
-    rows = reports.read_attempts(session, histories.keys())
-    news = _sift(rows, histories, outcome)
+    batch = list(batch)
+    rows = reports.read_attempts(session, {each.report.attempt for each in batch})
+    news = _sift(rows, _histories(batch, rows, outcome), outcome)
     if not news:
         return outcome
     reports.lock_jobs(session, {rows[attempt].job_id for attempt in news})
@@ -112,20 +113,19 @@ def apply_reports(
     return outcome
 
 
-def _histories(batch: Iterable[NodeReport], outcome: Outcome) -> dict[str, History]:
-    """One history an attempt. A second node or fence that claims the same attempt is stale."""
+def _histories(
+    batch: Iterable[NodeReport], rows: Mapping[str, AttemptRow], outcome: Outcome
+) -> dict[str, History]:
+    """One history an attempt, of the reports of whoever holds it; what others say is stale."""
     found: dict[str, History] = {}
     for each in batch:
         report = each.report
-        known = found.get(report.attempt)
-        if known is None:
-            found[report.attempt] = History.of(each.node_id, report)
-        elif known.node_id == each.node_id and known.last.fence == report.fence:
-            found[report.attempt] = known.then(report)
-        elif known.node_id == each.node_id and known.last.fence < report.fence:
+        if not holds(rows.get(report.attempt), each.node_id, report):
+            outcome.stale.setdefault(each.node_id, set()).add(report.attempt)
+        elif (known := found.get(report.attempt)) is None:
             found[report.attempt] = History.of(each.node_id, report)
         else:
-            outcome.stale.setdefault(each.node_id, set()).add(report.attempt)
+            found[report.attempt] = known.then(report)
     return found
 
 
@@ -156,7 +156,8 @@ def _checked_results(
         for history in news.values()
         if history.last.result_digest and not history.last.result_base64
     }
-    sizes = reports.stored_artifacts(session, uploaded)
+    accounts = {rows[attempt].account_id for attempt in news}
+    sizes = reports.stored_artifacts(session, uploaded, accounts)
     return {
         attempt: _check_result(history, rows[attempt], sizes, store)
         for attempt, history in news.items()
@@ -164,7 +165,10 @@ def _checked_results(
 
 
 def _check_result(
-    history: History, row: AttemptRow, sizes: Mapping[str, int], store: ResultStore
+    history: History,
+    row: AttemptRow,
+    sizes: Mapping[tuple[str, str], int],
+    store: ResultStore,
 ) -> History:
     report = history.last
     if report.state != "succeeded":
@@ -172,14 +176,18 @@ def _check_result(
     try:
         data = inline_result(report)
         if data is not None:
-            if len(data) > max(row.output_bytes_max, 0):
-                raise ValueError(f"the result has {len(data)} bytes, over the job's limit")
+            _check_size(len(data), row)
             digest = store.store(data, digest=report.result_digest, durable=False)
             size = len(data)
         elif report.result_digest:
-            if report.result_digest not in sizes:
-                raise ValueError(f"the result {report.result_digest[:80]} was never uploaded")
-            digest, size = report.result_digest, sizes[report.result_digest]
+            digest = report.result_digest
+            # Whoever uploads under a job's grant makes it the tenant's. Any other artifact, were it
+            # there, is not the node's to give away.
+            found = sizes.get((digest, row.account_id))
+            if found is None:
+                raise ValueError(f"the result {digest[:80]} was never uploaded")
+            _check_size(found, row)
+            size = found
         else:
             digest, size = store.store(b"", durable=False), 0
     except (ValueError, Refusal) as error:
@@ -192,6 +200,11 @@ def _check_result(
         started=history.started,
         log_tail=history.log_tail,
     )
+
+
+def _check_size(size_bytes: int, row: AttemptRow) -> None:
+    if size_bytes > max(row.output_bytes_max, 0):
+        raise ValueError(f"the result has {size_bytes} bytes, over the job's limit")
 
 
 def _with_result(report: AttemptReport, digest: str, size: int) -> AttemptReport:

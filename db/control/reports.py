@@ -19,6 +19,7 @@ class AttemptRow(NamedTuple):
     task_id: str
     lease_id: str
     node_id: str
+    node_state: str
     fence: int
     state: str
     assigned_at: datetime
@@ -115,12 +116,14 @@ def _columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 _READ = text("""
-    SELECT a.id, a.job_id, a.task_id, a.lease_id, a.node_id, a.fence, a.state, a.assigned_at,
+    SELECT a.id, a.job_id, a.task_id, a.lease_id, a.node_id, n.state, a.fence, a.state,
+        a.assigned_at,
         t.retries_left, j.account_id,
         coalesce((j.spec->'limits'->>'max_run_ms')::bigint, 0),
         coalesce((j.spec->'limits'->>'output_bytes_max')::bigint, 0),
         coalesce((j.spec->'disconnect'->>'replace')::boolean, true)
     FROM attempts a JOIN tasks t ON t.id = a.task_id JOIN jobs j ON j.id = a.job_id
+        JOIN nodes n ON n.id = a.node_id
     WHERE a.id = ANY(:ids)
 """)
 _LOCK_JOBS = text("SELECT 1 FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
@@ -155,7 +158,11 @@ _JOBS = text(f"""
     RETURNING j.id, j.account_id, j.task_count, j.tasks_succeeded, j.tasks_failed,
         j.state = 'running' AND old.state = 'matched'
 """)
-_STORED = text("SELECT digest, size_bytes FROM artifacts WHERE digest = ANY(:digests)")
+_STORED = text("""
+    SELECT g.digest, g.account_id, f.size_bytes
+    FROM artifact_grants g JOIN artifacts f ON f.digest = g.digest
+    WHERE g.digest = ANY(:digests) AND g.account_id = ANY(:accounts)
+""")
 # Two that store the same bytes at once take turns by the order of the digests.
 _RESULTS = text("""
     WITH given AS (
@@ -217,12 +224,14 @@ def move_jobs(session: Session, moves: Sequence[JobMove], *, now: datetime) -> l
     return [JobCounts._make(row) for row in rows]
 
 
-def stored_artifacts(session: Session, digests: Collection[str]) -> dict[str, int]:
-    """Size by digest of those that are on record."""
+def stored_artifacts(
+    session: Session, digests: Collection[str], accounts: Collection[str]
+) -> dict[tuple[str, str], int]:
+    """Size by (digest, account) of those artifacts that are on record and the account's to read."""
     if not digests:
         return {}
-    rows = session.execute(_STORED, {"digests": sorted(digests)})
-    return {row[0]: row[1] for row in rows}
+    rows = session.execute(_STORED, {"digests": sorted(digests), "accounts": sorted(accounts)})
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def add_results(

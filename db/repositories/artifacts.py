@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.repositories.paging import Page, Place, cut, newest_first
-from db.tables import Artifact, ArtifactGrant, Job
+from db.tables import Artifact, ArtifactGrant, Job, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,16 @@ def may_read(session: Session, digest: str, account_id: str) -> bool:
     """Whether the account may read the artifact."""
     found = exists().where(ArtifactGrant.digest == digest, ArtifactGrant.account_id == account_id)
     return bool(session.scalar(select(found)))
+
+
+def part_of_job(session: Session, digest: str, job_id: str) -> bool:
+    """Whether the artifact is the job's code, or the input or result of one of its tasks."""
+    code = exists().where(Job.id == job_id, Job.spec["code_digest"].astext == digest)
+    if session.scalar(select(code)):
+        return True
+    given = Task.input["digest"].astext == digest
+    of_task = exists().where(Task.job_id == job_id, or_(given, Task.result_digest == digest))
+    return bool(session.scalar(select(of_task)))
 
 
 def page(

@@ -62,8 +62,13 @@ def test_artifact_too_large_is_refused(world: World, monkeypatch: pytest.MonkeyP
 
 def test_grant_lets_a_node_read_and_return_results(world: World, now: datetime) -> None:
     node_id = node_of(world, world.owner)
-    job_id = submit(world, world.tenant, limits={"output_bytes_max": 100})
     digest = upload(world.tenant, DATA)
+    job_id = submit(
+        world,
+        world.tenant,
+        limits={"output_bytes_max": 100},
+        tasks=[{"input": {"digest": digest}}],
+    )
 
     def headers(minutes: int = 5) -> dict[str, str]:
         token = make_grant(
@@ -79,6 +84,8 @@ def test_grant_lets_a_node_read_and_return_results(world: World, now: datetime) 
     assert node.get(f"/v1/artifacts/{digest}", headers=headers()).content == DATA
     foreign = upload(world.other_tenant, b"not for this node")
     assert node.get(f"/v1/artifacts/{foreign}", headers=headers()).status_code == 404
+    unneeded = upload(world.tenant, b"not for this job")
+    assert node.get(f"/v1/artifacts/{unneeded}", headers=headers()).status_code == 404
     result = b"the result"
     path = f"/v1/artifacts/sha256:{hashlib.sha256(result).hexdigest()}"
     assert node.put(path, content=result, headers=headers()).status_code == 201

@@ -188,6 +188,8 @@ def test_an_uploaded_result_counts(session):
     digest = "sha256:" + "7" * 64
     session.add(Artifact(digest=digest, size_bytes=99, created_at=NOW))
     session.flush()
+    session.add(ArtifactGrant(digest=digest, account_id=owner.account_id, created_at=NOW))
+    session.flush()
     end = report(work.attempts[0], work.fence, "succeeded", result_digest=digest)
     send(session, work.node, end)
     assert fresh(session, Task, work.tasks[0]).result_bytes == 99
