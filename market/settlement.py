@@ -10,16 +10,23 @@ from market.lifecycle import TENANT_CAUSES, AttemptState, EndReason
 from market.money import charge_micros, div_floor
 
 BASIS_POINTS = 10_000
+# Ends of a job by its tenant's own word: what runs then is paid up to that moment.
+STOPPED_CAUSES: frozenset[EndReason] = frozenset({EndReason.CANCELLED_BY_USER, EndReason.MAX_TOTAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseUsage:
-    """What one lease of a job delivered: slot time that the tenant owes, at its rate."""
+    """What one lease of a job delivered: slot time that the tenant owes, at its rate.
+
+    ``sold_ms`` is all the slot time that the lease had, slots times the time that it lived:
+    attempts that wait on their node may each claim to have run, but no slot is sold twice over.
+    """
 
     lease_id: str
     owner_id: str
     rate_micros_per_hour: int
     chargeable_ms: int
+    sold_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +48,10 @@ def chargeable_ms(
     """Slot time of an ended attempt that its tenant owes.
 
     Owed are attempts that delivered, and those that the tenant's own work ended; nothing is owed
-    for what was lost, cancelled or failed by node or platform. The node meters ``wall_ms``; it is
-    not believed beyond the time that the platform saw pass (``elapsed_ms``) or the job's limit.
+    for what was lost or failed by node or platform, nor for what a node says it cancelled (work
+    that a tenant stops is charged by the platform's own clock, ``STOPPED_CAUSES``). The node
+    meters ``wall_ms``; it is not believed beyond the time that the platform saw pass
+    (``elapsed_ms``) or the job's limit.
     """
     owed = state is AttemptState.SUCCEEDED or (
         state is AttemptState.FAILED and reason in TENANT_CAUSES
@@ -59,7 +68,8 @@ def settle(usage: Sequence[LeaseUsage], *, hold_micros: int, fee_basis_points: i
     """
     charges = {
         used.lease_id: charge_micros(
-            rate_micros_per_hour=used.rate_micros_per_hour, slot_ms=used.chargeable_ms
+            rate_micros_per_hour=used.rate_micros_per_hour,
+            slot_ms=min(used.chargeable_ms, used.sold_ms),
         )
         for used in usage
     }

@@ -57,7 +57,7 @@ def end_jobs(
         assert wanted[job.id].state in JOB_ENDS
         check_transition(JOB, JobState(job.state), wanted[job.id].state, subject=job.id)
     stopped = settling.stop_work(session, _unfinished(jobs.values(), wanted), now=now)
-    usage = settling.read_usage(session, list(jobs))
+    usage = settling.read_usage(session, list(jobs), now=now)
     settled = {
         job.id: _settle(usage.get(job.id, []), job, fee_basis_points) for job in jobs.values()
     }
@@ -85,6 +85,7 @@ def _settle(leases: Sequence[UsedLease], job: LiveJob, fee_basis_points: int) ->
             owner_id=lease.owner_id,
             rate_micros_per_hour=lease.rate_micros_per_hour,
             chargeable_ms=lease.chargeable_ms,
+            sold_ms=lease.sold_ms,
         )
         for lease in leases
     ]

@@ -58,12 +58,14 @@ _LEASES = text("""
     ) m WHERE l.id = m.id
     RETURNING l.id, l.job_id, l.node_id, l.cell_id, l.tenant_id
 """)
-# What the ended leases delivered; the charge is rounded up once a lease, as in market.money.
+# What the ended leases delivered, at most the slot time that they had; the charge is rounded up once
+# a lease, as in market.money.
 _ACCRUE = text("""
     WITH used AS (
         SELECT l.id, l.job_id,
-            ceil(l.rate_micros_per_hour * coalesce(sum(a.chargeable_ms), 0) / 3600000)::bigint
-                AS charge
+            ceil(l.rate_micros_per_hour * least(coalesce(sum(a.chargeable_ms), 0),
+                l.slots * greatest(0, floor(extract(epoch FROM l.ended_at - l.starts_at) * 1000)))
+                / 3600000)::bigint AS charge
         FROM leases l LEFT JOIN attempts a ON a.lease_id = l.id
         WHERE l.id = ANY(:ids) GROUP BY l.id
     ), noted AS (

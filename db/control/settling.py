@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import dump_json
 from market.lifecycle import ATTEMPT_LIVE
+from market.settlement import STOPPED_CAUSES
 
 
 class LiveJob(NamedTuple):
@@ -42,6 +43,7 @@ class UsedLease(NamedTuple):
     rate_micros_per_hour: int
     active: bool
     chargeable_ms: int
+    sold_ms: int  # slots times the time that the lease lived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +72,22 @@ _STOP = text("""
         UPDATE tasks t SET state = 'cancelled', end_reason = e.reason, ended_at = :now
         FROM ends e WHERE t.job_id = e.id AND t.state IN ('queued', 'placed')
     ), stopped AS (
-        UPDATE attempts a SET state = 'cancelled', reason = e.reason, ended_at = :now
-        FROM ends e WHERE a.job_id = e.id AND a.state = ANY(:live)
+        UPDATE attempts a SET state = 'cancelled', reason = e.reason, ended_at = :now,
+            chargeable_ms = CASE WHEN a.state = 'running' AND e.reason = ANY(:paid)
+                THEN greatest(0, least((j.spec->'limits'->>'max_run_ms')::bigint,
+                    floor(extract(epoch FROM least(:now, j.cancel_requested_at) - a.started_at)
+                        * 1000)::bigint))
+                ELSE 0 END
+        FROM ends e JOIN jobs j ON j.id = e.id WHERE a.job_id = e.id AND a.state = ANY(:live)
         RETURNING a.id, a.node_id, a.reason
     )
     SELECT id, node_id, reason FROM stopped ORDER BY node_id, reason, id
 """)
 _USAGE = text("""
     SELECT l.id, l.job_id, l.owner_id, l.cell_id, l.rate_micros_per_hour,
-        l.state = 'active', coalesce(sum(a.chargeable_ms), 0)::bigint
+        l.state = 'active', coalesce(sum(a.chargeable_ms), 0)::bigint,
+        l.slots * greatest(0, floor(extract(epoch FROM coalesce(l.ended_at, :now) - l.starts_at)
+            * 1000))::bigint
     FROM leases l LEFT JOIN attempts a ON a.lease_id = l.id AND a.chargeable_ms > 0
     WHERE l.job_id = ANY(:ids) GROUP BY l.id ORDER BY l.job_id, l.id
 """)
@@ -124,7 +133,11 @@ def lock_live(session: Session, ids: Sequence[str]) -> dict[str, LiveJob]:
 def stop_work(
     session: Session, reasons: Mapping[str, str], *, now: dt.datetime
 ) -> list[StoppedAttempt]:
-    """Cancel what has not ended of the jobs in ``reasons`` (reason by job id)."""
+    """Cancel what has not ended of the jobs in ``reasons`` (reason by job id).
+
+    What runs at an end by the tenant's own word is charged from the start that the platform saw to
+    the moment that the end was asked for.
+    """
     if not reasons:
         return []
     rows = session.execute(
@@ -133,16 +146,19 @@ def stop_work(
             "ids": list(reasons),
             "reasons": list(reasons.values()),
             "live": sorted(ATTEMPT_LIVE),
+            "paid": sorted(STOPPED_CAUSES),
             "now": now,
         },
     )
     return [StoppedAttempt._make(row) for row in rows]
 
 
-def read_usage(session: Session, ids: Sequence[str]) -> dict[str, list[UsedLease]]:
+def read_usage(
+    session: Session, ids: Sequence[str], *, now: dt.datetime
+) -> dict[str, list[UsedLease]]:
     """Every lease of each job with what is owed for it; jobs without leases are not in it."""
     found: dict[str, list[UsedLease]] = {}
-    for row in session.execute(_USAGE, {"ids": list(ids)}):
+    for row in session.execute(_USAGE, {"ids": list(ids), "now": now}):
         found.setdefault(row[1], []).append(UsedLease._make(row))
     return found
 

@@ -197,3 +197,39 @@ def test_tasks_without_a_lease_bid_again(session, reconcile):
     demand = session.scalars(select(Demand).where(Demand.job_id == work.job)).one()
     assert (demand.state, demand.count_open) == ("open", 3)
     assert "unplaced" not in reconcile(at=after(1))  # it has asked
+
+
+@pytest.mark.parametrize(
+    ("state", "wished_after_s", "cost_micros"),
+    [
+        ("running", 20, 200),  # 20 s from the start that we saw, at 10 micros a second
+        ("running", 0, 0),  # it began when its end had been asked for
+        ("accepted", 20, 0),  # it waited on its node
+        ("unknown", 20, 0),  # its node is silent: nobody knows that it ran
+    ],
+)
+def test_what_ran_until_its_tenant_stopped_it_is_paid(
+    session, reconcile, state, wished_after_s, cost_micros
+):
+    work = placed(session)
+    send(session, work.node, report(work.attempts[0], work.fence, "running"), now=NOW)
+    session.execute(text("UPDATE attempts SET state = :state"), {"state": state})
+    session.execute(
+        text("UPDATE jobs SET cancel_requested_at = :at"), {"at": after(wished_after_s)}
+    )
+    if state == "unknown":
+        offline(session, work, since=after(19))
+    assert reconcile(at=after(25))["cancelled"] == 1
+    assert session.get(Job, work.job).cost_micros == cost_micros
+
+
+@pytest.mark.parametrize(("deadline_ms", "cost_micros"), [(0, 90), (9_000, 0)])
+def test_a_missed_deadline_is_not_the_tenants_to_pay_its_time_limit_is(
+    session, reconcile, deadline_ms, cost_micros
+):
+    from broker.services.job_spec import Limits, Qos
+
+    work = placed(session, limits=Limits(max_total_ms=9_000), qos=Qos(deadline_ms=deadline_ms))
+    send(session, work.node, report(work.attempts[0], work.fence, "running"), now=NOW)
+    reconcile(at=after(9))
+    assert session.get(Job, work.job).cost_micros == cost_micros

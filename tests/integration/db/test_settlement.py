@@ -44,7 +44,7 @@ from tests.factories import (
 )
 
 FEE = 200  # basis points
-LATER = NOW + dt.timedelta(seconds=30)
+LATER = NOW + dt.timedelta(minutes=5)
 
 
 def finish(session: Session, job: Job, lease: Lease, *, chargeable_ms: int) -> None:
@@ -236,7 +236,8 @@ def test_a_lease_that_ends_early_accrues_and_is_settled_once(session: Session) -
         state=AttemptState.SUCCEEDED,
         chargeable_ms=2_000,
     )
-    ended = end_leases(session, [first.id], LeaseState.EXPIRED, reason="window", now=NOW)
+    after = NOW + dt.timedelta(seconds=2)
+    ended = end_leases(session, [first.id], LeaseState.EXPIRED, reason="window", now=after)
     assert [lease.id for lease in ended] == [first.id]
     assert end_leases(session, [first.id], LeaseState.REVOKED, reason="late", now=NOW) == []
     session.expire_all()

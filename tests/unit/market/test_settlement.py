@@ -8,9 +8,15 @@ from market.lifecycle import TENANT_CAUSES, AttemptState, EndReason
 from market.settlement import LeaseUsage, chargeable_ms, settle
 
 
-def used(lease_id: str, *, ms: int, rate: int = 36_000) -> LeaseUsage:
+def used(
+    lease_id: str, *, ms: int, rate: int = 36_000, sold_ms: int | None = None
+) -> LeaseUsage:
     return LeaseUsage(
-        lease_id=lease_id, owner_id="owner", rate_micros_per_hour=rate, chargeable_ms=ms
+        lease_id=lease_id,
+        owner_id="owner",
+        rate_micros_per_hour=rate,
+        chargeable_ms=ms,
+        sold_ms=ms if sold_ms is None else sold_ms,
     )
 
 
@@ -55,6 +61,12 @@ def test_fee_is_rounded_down_and_leaves_the_rest_to_the_owner() -> None:
     # 33 s are 330 micros; 2 % are 6.6: 6 to the platform, 324 to the owner.
     settled = settle([used("a", ms=33_000)], hold_micros=1_000, fee_basis_points=200)
     assert (settled.charges, settled.payouts, settled.fee_micros) == ({"a": 330}, {"a": 324}, 6)
+
+
+def test_a_lease_charges_no_more_slot_time_than_it_had() -> None:
+    # 90 s are claimed of a lease that had 30 s: 300 micros.
+    settled = settle([used("a", ms=90_000, sold_ms=30_000)], hold_micros=1_000, fee_basis_points=0)
+    assert settled.charges == {"a": 300}
 
 
 def test_more_than_the_hold_is_shared_in_proportion() -> None:
