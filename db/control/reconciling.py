@@ -97,10 +97,15 @@ _CANCELLED = text("""
 _UNNEEDED = text("""
     SELECT l.id FROM leases l JOIN jobs j ON j.id = l.job_id
     WHERE l.state = 'active' AND j.state = 'running' AND l.starts_at <= :older_than
+        AND (:all OR l.id = ANY(:ids))
         AND NOT EXISTS (SELECT FROM attempts a WHERE a.lease_id = l.id
             AND a.state IN ('assigned', 'accepted', 'running', 'unknown'))
         AND NOT EXISTS (SELECT FROM tasks t WHERE t.job_id = l.job_id AND t.state = 'queued')
     ORDER BY l.id LIMIT :most
+""")
+_LOCK_JOBS_OF = text("""
+    SELECT 1 FROM jobs WHERE id IN (SELECT job_id FROM leases WHERE id = ANY(:ids))
+    ORDER BY id FOR NO KEY UPDATE
 """)
 _STRANDED = text("""
     SELECT j.id FROM jobs j
@@ -177,9 +182,17 @@ def jobs_to_cancel(session: Session) -> list[str]:
 
 
 def unneeded_leases(session: Session, *, older_than: datetime) -> list[str]:
-    """Active leases without work, of jobs that have no task left to place."""
-    found = session.execute(_UNNEEDED, {"older_than": older_than, "most": FOUND_MAX})
-    return list(found.scalars())
+    """Active leases without work, of jobs that have no task left to place; locks these jobs.
+
+    What was seen before the lock is looked at again under it: meanwhile a task may have come back
+    and been placed there, and a lease given back under work would sell its slot twice.
+    """
+    values = {"older_than": older_than, "most": FOUND_MAX}
+    seen = list(session.execute(_UNNEEDED, {**values, "all": True, "ids": []}).scalars())
+    if not seen:
+        return []
+    session.execute(_LOCK_JOBS_OF, {"ids": seen})
+    return list(session.execute(_UNNEEDED, {**values, "all": False, "ids": seen}).scalars())
 
 
 def stranded_jobs(session: Session, ids: Collection[str]) -> list[str]:
