@@ -58,8 +58,8 @@ _LEASES = text("""
     ) m WHERE l.id = m.id
     RETURNING l.id, l.job_id, l.node_id, l.cell_id, l.tenant_id
 """)
-# What the ended leases delivered, at most the slot time that they had; the charge is rounded up once
-# a lease, as in market.money.
+# What the ended leases delivered, at most the slot time that they had; the charge is rounded up
+# once a lease, as in market.money.
 _ACCRUE = text("""
     WITH used AS (
         SELECT l.id, l.job_id,
