@@ -192,5 +192,7 @@ def _as_row(demand: NewDemand, job: Job) -> Demand:
         rounds=0,
         last_loss=None,
         last_loss_detail="",
+        tried_cells=[],
+        reach="region",
         created_at=job.created_at,
     )
