@@ -265,14 +265,14 @@ def logs(
     """Print what tasks wrote to standard error."""
     from .job_views import log_text
     from .names import job_id
-    from .output import print_json
+    from .output import print_json, visible
 
     with connect(context) as souk:
         tails = list(souk.jobs.logs(job_id(souk, job), task=task, tail=tail))
     if output is OutputFormat.JSON:
         print_json([found.raw for found in tails])
     else:
-        typer.echo(log_text(tails), nl=bool(tails))
+        typer.echo(visible(log_text(tails)), nl=bool(tails))
 
 
 @app.command()

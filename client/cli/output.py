@@ -1,6 +1,7 @@
 """Printing: a table for people, the API's own JSON for programs, once or as it changes."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 WATCH_INTERVAL_S = 1.0
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all control characters but tab and newline
 _WIDTH_WITHOUT_TERMINAL = 400  # never wrap what a program may read
 _COLOURS = {
     "succeeded": "green",
@@ -143,10 +145,15 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
+def visible(value: str) -> str:
+    """``value`` without what a terminal would obey: names, reasons and logs come from strangers."""
+    return _OBEYED.sub("\ufffd", value)
+
+
 def _text(value: str) -> Any:
     from rich.text import Text
 
-    return Text(value, style=_COLOURS.get(value, ""))
+    return Text(visible(value), style=_COLOURS.get(value, ""))
 
 
 def _present_json(

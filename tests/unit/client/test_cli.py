@@ -268,3 +268,11 @@ def test_start_takes_little():
         subprocess.run(command, capture_output=True, check=True, cwd=CHECKOUT)
     after = getrusage(RUSAGE_CHILDREN)
     assert (after.ru_utime - before.ru_utime) / STARTS < START_S_MAX
+
+
+def test_what_strangers_write_does_not_rule_the_terminal() -> None:
+    from client.cli.output import visible
+
+    assert visible("\x1b]0;mine\x07\x1b[2J\x9b31m\r ok\tyes\nline") == (
+        "\ufffd]0;mine\ufffd\ufffd[2J\ufffd31m\ufffd ok\tyes\nline"
+    )
