@@ -10,6 +10,7 @@ that dies has written nothing; cells go on without it, and the timer asks for it
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -61,7 +62,7 @@ class UpperReport:
     ran: bool  # False: one was under way already
     bids: int = 0
     handed_down: int = 0
-    slots: int = 0
+    slots: int = 0  # that the curves promised them; the rest of a demand moves with it
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -111,7 +112,7 @@ class UpperRounds:
             "read": round((read - started) * 1000, 3),
             "clear": round((cleared - read) * 1000, 3),
         }
-        moved = run_in_transaction(
+        moved, slots = run_in_transaction(
             self.sessions,
             lambda session: self.apply(session, place, seen, plan, timed=timed, timings_ms=timings),
         )
@@ -121,7 +122,7 @@ class UpperRounds:
             ran=True,
             bids=len(seen.waiting),
             handed_down=len(moved),
-            slots=sum(each.slots for each in moved.values()),
+            slots=slots,
             timings_ms=timings,
         )
 
@@ -187,8 +188,8 @@ class UpperRounds:
         *,
         timed: bool,
         timings_ms: Mapping[str, float],
-    ) -> dict[str, Moved]:
-        """Hand down what still stands where it stood, and record the round; what moved."""
+    ) -> tuple[dict[str, Moved], int]:
+        """Hand down what still stands where it stood; what moved, and the slots promised to it."""
         bounded(session)
         now = self.clock()
         given = decided(seen.snapshot, plan, seen.waiting)
@@ -205,7 +206,7 @@ class UpperRounds:
         if place != ROOT and left:
             hints.append(f"{UP}{ROOT}")
         notify.notify_all(session, [(notify.DEMAND, hint) for hint in hints])
-        slots = sum(one.slots for one in moved.values())
+        slots = sum(min(one.slots, to[one.demand].slots) for one in moved.values())
         record = {
             "id": seen.snapshot.round_id,
             "place": place,
@@ -219,26 +220,29 @@ class UpperRounds:
             "timings_ms": timings_ms,
         }
         hierarchy.insert_upper_round(session, record, now=now)
-        return moved
+        return moved, slots
 
 
 def decided(snapshot: Snapshot, plan: Plan, waiting: Sequence[Waiting]) -> list[HandDown]:
-    """The cell of each winner: that of the step with most of its slots, the first of equals."""
+    """The cell of each winner: the one that has most slots for it, the first of equals.
+
+    Its other slots are not lost: what the cell does not serve is sent up again.
+    """
     by_demand = {each.demand: each for each in waiting}
-    best: dict[int, tuple[int, int]] = {}
-    for bid, ask, count in zip(
-        plan.bid.tolist(), plan.ask.tolist(), plan.count.tolist(), strict=True
+    room: dict[int, Counter[int]] = {}
+    cells = snapshot.asks.cell[plan.ask]
+    for bid, cell, count in zip(
+        plan.bid.tolist(), cells.tolist(), plan.count.tolist(), strict=True
     ):
-        if bid not in best or count > best[bid][0]:
-            best[bid] = (count, ask)
-    return [
-        HandDown(
-            demand=snapshot.bids.ids[bid],
-            source=by_demand[snapshot.bids.ids[bid]].cell,
-            target=snapshot.cells[int(snapshot.asks.cell[ask])],
+        room.setdefault(bid, Counter())[cell] += count
+    found = []
+    for bid, slots in sorted(room.items()):
+        ((cell, most),) = slots.most_common(1)
+        seen = by_demand[snapshot.bids.ids[bid]]
+        found.append(
+            HandDown(demand=seen.demand, source=seen.cell, target=snapshot.cells[cell], slots=most)
         )
-        for bid, (_, ask) in sorted(best.items())
-    ]
+    return found
 
 
 def _readdressed(

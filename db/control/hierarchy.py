@@ -46,6 +46,7 @@ class HandDown:
     demand: str
     source: str
     target: str
+    slots: int  # for which the target seems to have room
 
 
 _LEAVES = """
