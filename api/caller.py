@@ -73,7 +73,7 @@ def allow(scope: str = READ, *roles: Role) -> Callable[[Request], Awaitable[Call
     async def caller(request: Request) -> Call:
         platform = platform_of(request)
         principal = await identify(request, platform)
-        _limit(platform, principal)
+        limit_requests(platform, principal)
         principal.need_scope(scope)
         if roles:
             principal.need_role(*roles)
@@ -130,7 +130,8 @@ def _check_csrf(request: Request, principal: Principal) -> None:
         raise Forbidden("The header X-CSRF-Token is missing or wrong.", code="csrf_failed")
 
 
-def _limit(platform: Platform, principal: Principal) -> None:
+def limit_requests(platform: Platform, principal: Principal) -> None:
+    """Count a request of this key or session. Raises ``TooMany``."""
     key = principal.key_id or principal.session_id
     verdict = platform.requests.take(key, now_s=time.monotonic())
     if not verdict.allowed:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.answers import Answer, Paging, once, page, paging, reply
-from api.caller import Call, Reader, allow, bearer, identify, platform_of
+from api.caller import Call, Reader, allow, bearer, identify, limit_requests, platform_of
 from api.errors import problem
 from api.platform import Platform
 from api.routing import JsonRoute
@@ -57,6 +57,7 @@ async def asker(request: Request) -> Asker:
     if presented is not None and presented.startswith(f"{PREFIX}."):
         return check_grant(platform.secret, presented, now=platform.now())
     principal = await identify(request, platform)
+    limit_requests(platform, principal)
     if request.method not in ("GET", "HEAD"):
         principal.need_scope(WRITE)
         principal.need_role(Role.OPERATOR, Role.TENANT)
