@@ -8,9 +8,7 @@ from market.lifecycle import TENANT_CAUSES, AttemptState, EndReason
 from market.settlement import LeaseUsage, chargeable_ms, settle
 
 
-def used(
-    lease_id: str, *, ms: int, rate: int = 36_000, sold_ms: int | None = None
-) -> LeaseUsage:
+def used(lease_id: str, *, ms: int, rate: int = 36_000, sold_ms: int | None = None) -> LeaseUsage:
     return LeaseUsage(
         lease_id=lease_id,
         owner_id="owner",
