@@ -39,7 +39,8 @@ def test_development_lock_agrees_with_the_lock() -> None:
 
 
 def test_node_lock_has_no_address() -> None:
-    assert '"resolved"' not in (ROOT / "dashboards" / "package-lock.json").read_text()
+    # npm writes addresses of funding pages: take them out with the `resolved` ones
+    assert "://" not in (ROOT / "dashboards" / "package-lock.json").read_text()
 
 
 def test_files_are_short_enough_to_read() -> None:
