@@ -47,14 +47,14 @@ def chargeable_ms(
 ) -> int:
     """Slot time of an ended attempt that its tenant owes.
 
-    Owed are attempts that delivered, and those that the tenant's own work ended; nothing is owed
-    for what was lost or failed by node or platform, nor for what a node says it cancelled (work
-    that a tenant stops is charged by the platform's own clock, ``STOPPED_CAUSES``). The node
-    meters ``wall_ms``; it is not believed beyond the time that the platform saw pass
+    Owed are attempts that delivered, and those that the tenant's own work or limit ended; nothing
+    is owed for what was lost or failed by node or platform, nor for what a node says it cancelled
+    (work that a tenant stops is charged by the platform's own clock, ``STOPPED_CAUSES``). The
+    node meters ``wall_ms``; it is not believed beyond the time that the platform saw pass
     (``elapsed_ms``) or the job's limit.
     """
     owed = state is AttemptState.SUCCEEDED or (
-        state is AttemptState.FAILED and reason in TENANT_CAUSES
+        state is AttemptState.FAILED and reason in TENANT_CAUSES | {EndReason.MAX_TOTAL}
     )
     return max(0, min(wall_ms, elapsed_ms, max_run_ms)) if owed else 0
 

@@ -158,6 +158,18 @@ def end_reason(report: AttemptReport) -> EndReason:
     return EndReason.INTERNAL if reason is EndReason.OK else reason
 
 
+def by_time(row: AttemptRow, reason: EndReason, *, now: datetime) -> EndReason:
+    """``reason``, with the job's two time limits told apart: a node knows one moment for both.
+
+    A deadline is the market's promise; the longest total time is the tenant's own limit, whose
+    work is paid, so it counts only once it has passed by our clock.
+    """
+    if reason not in (EndReason.DEADLINE, EndReason.MAX_TOTAL):
+        return reason
+    own = not row.deadline_sold and now >= row.expires_at
+    return EndReason.MAX_TOTAL if own else EndReason.DEADLINE
+
+
 def task_step(
     row: AttemptRow, report: AttemptReport, *, reason: EndReason, now: datetime
 ) -> TaskMove:

@@ -19,6 +19,7 @@ from broker.services.report_steps import (
     NODE_CAUSES,
     History,
     attempt_step,
+    by_time,
     end_reason,
     holds,
     inline_result,
@@ -233,7 +234,7 @@ def _steps(
     moves = _Moves()
     for attempt, history in news.items():
         row, report = rows[attempt], history.last
-        reason = end_reason(report)
+        reason = by_time(row, end_reason(report), now=now)
         move = attempt_step(row, history, reason=reason, now=now)
         moves.attempts.append(move)
         if move.started_at is not None:

@@ -28,6 +28,8 @@ class AttemptRow(NamedTuple):
     max_run_ms: int
     output_bytes_max: int
     replaceable: bool  # tried elsewhere when its node is lost
+    expires_at: datetime  # of the job
+    deadline_sold: bool  # it expires by its QoS and not by its longest total time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,10 @@ _READ = text("""
         t.retries_left, j.account_id,
         coalesce((j.spec->'limits'->>'max_run_ms')::bigint, 0),
         coalesce((j.spec->'limits'->>'output_bytes_max')::bigint, 0),
-        coalesce((j.spec->'disconnect'->>'replace')::boolean, true)
+        coalesce((j.spec->'disconnect'->>'replace')::boolean, true), j.expires_at,
+        coalesce((j.spec->'qos'->>'deadline_ms')::bigint, 0) > 0
+            AND (j.spec->'qos'->>'deadline_ms')::bigint
+                <= (j.spec->'limits'->>'max_total_ms')::bigint
     FROM attempts a JOIN tasks t ON t.id = a.task_id JOIN jobs j ON j.id = a.job_id
         JOIN nodes n ON n.id = a.node_id
     WHERE a.id = ANY(:ids)

@@ -240,3 +240,24 @@ def test_a_failing_node_rests_longer_each_time(session):
     assert 1 < rests[0] < 5
     write_reliability(session, {node.id: 100}, {}, now=NOW)
     assert fresh(session, Node, node.id).cooldown_until == NOW + dt.timedelta(seconds=rests[-1])
+
+
+@pytest.mark.parametrize("said", ["deadline", "max_total"])
+@pytest.mark.parametrize(
+    ("deadline_ms", "after_s", "reason", "charged_ms"),
+    [
+        (0, 10, "max_total", 9_000),  # the tenant's own limit
+        (0, 5, "deadline", 0),  # said before its time
+        (9_000, 10, "deadline", 0),  # what the market promised
+    ],
+)
+def test_a_node_that_stops_at_the_jobs_time(
+    session, said, deadline_ms, after_s, reason, charged_ms
+):
+    from broker.services.job_spec import Limits, Qos
+
+    work = placed(session, limits=Limits(max_total_ms=9_000), qos=Qos(deadline_ms=deadline_ms))
+    end = report(work.attempts[0], work.fence, "failed", reason=said, usage=Usage(wall_ms=9_000))
+    send(session, work.node, end, now=NOW + dt.timedelta(seconds=after_s))
+    attempt = fresh(session, Attempt, work.attempts[0])
+    assert (attempt.reason, attempt.chargeable_ms) == (reason, charged_ms)
