@@ -4,11 +4,13 @@ Results are not kept: what a task does is in the database. A task is acknowledge
 so one whose worker died is done again; every task may be.
 """
 
+import signal
 import sys
 from datetime import timedelta
 from typing import Any
 
 from celery import Celery
+from celery.beat import Service
 from celery.signals import (
     beat_init,
     setup_logging,
@@ -28,6 +30,7 @@ VISIBILITY_S = 120  # well above the longest task: a task of a dead worker is se
 TASK_TIME_MAX_S = 60
 PREFETCH = 16
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
+BEAT_LOOKS_EVERY_S = 1.0  # also how long beat may take to end
 
 PGMQ_OPTIONS: dict[str, Any] = {
     "init_extension": False,
@@ -72,6 +75,7 @@ def make_app(settings: Settings) -> Celery:
         result_backend=None,
         event_queue_expires=None,
         timezone="UTC",
+        beat_max_loop_interval=BEAT_LOOKS_EVERY_S,
         beat_schedule={
             "clear-due-cells": {
                 "task": "souk.clear_due_cells",
@@ -113,6 +117,17 @@ def _show_ready(**_: Any) -> None:
     thread = ReadyThread()
     thread.start()
     _ready.append(thread)
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _end_between_ticks(sender: Service, **_: Any) -> None:
+    """Beat ends after the tick that it is in.
+
+    Its own handler closes connections from within the signal, and waits for ever on a lock that
+    the interrupted code holds.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sender.stop())
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -148,8 +148,10 @@ def broker_platform(url: str, home: Path, **settings: str) -> Iterator[BrokerPla
             platform.start()
             yield platform
         finally:
-            platform.stop()
-            engine.dispose()
+            try:
+                platform.stop()
+            finally:
+                engine.dispose()
 
 
 @contextmanager
