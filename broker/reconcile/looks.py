@@ -204,7 +204,7 @@ class Reconciler:
                 reason=EndReason.BUDGET_EXHAUSTED,
                 detail=f"{left} micros are left, the next task may cost {each}",
             )
-            for job, left, each in healing.exhausted_jobs(session, jobs)
+            for job, left, each in healing.exhausted_jobs(session, jobs, now=now)
         ]
         end_jobs(session, broke, fee_basis_points=self.fee_basis_points, now=now)
         reopened = healing.reopen_demands(session, jobs, now=now)

@@ -64,7 +64,7 @@ def place_jobs(
     room = {job: rooms(open_jobs[job], held) for job, held in leases.items()}
     wanted = {job: min(sum(r.values()), placing.TASKS_PER_JOB_MAX) for job, r in room.items()}
     wanted = {job: count for job, count in wanted.items() if count > 0}
-    exhausted = _bound_by_budget(session, open_jobs, wanted)
+    exhausted = _bound_by_budget(session, open_jobs, wanted, now=now)
     tasks = placing.lock_tasks(session, wanted)
     attempts: list[NewAttempt] = []
     for job_id, waiting in tasks.items():
@@ -114,7 +114,7 @@ def _work_ms(job: JobToPlace, lease: LeaseToFill) -> float:
 
 
 def _bound_by_budget(
-    session: Session, jobs: Mapping[str, JobToPlace], wanted: dict[str, int]
+    session: Session, jobs: Mapping[str, JobToPlace], wanted: dict[str, int], *, now: datetime
 ) -> list[JobEnd]:
     """Lower ``wanted`` to what each job's hold still covers; the ends of those it covers no more.
 
@@ -122,7 +122,7 @@ def _bound_by_budget(
     """
     tight = [job for job in wanted if jobs[job].hold_micros < _worst(jobs[job], tasks=None)]
     ends = []
-    for job_id, (spent, live) in placing.read_spent(session, tight).items():
+    for job_id, (spent, live) in placing.read_spent(session, tight, now=now).items():
         job = jobs[job_id]
         each = max(_worst(job, tasks=1), 1)
         affordable = max(0, (job.hold_micros - spent) // each - live)

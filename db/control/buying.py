@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.control.spending import SPENT
+
 JOBS_MAX = 200  # looked at in one go
 RUNS_MEASURED = 20  # ended attempts of which the mean run time is taken
 LIVE = "('assigned', 'accepted', 'running', 'unknown')"
-# As in placing: spent is what has been delivered, each the most that one more task may cost.
+# As in placing: spent is what is owed by now, each the most that one more task may cost.
 MONEY = f"""
-    coalesce((SELECT sum(ceil(a.chargeable_ms * l.rate_micros_per_hour / 3600000.0))
-        FROM attempts a JOIN leases l ON l.id = a.lease_id
-        WHERE a.job_id = j.id AND a.chargeable_ms > 0), 0) AS spent,
+    {SPENT} AS spent,
     greatest(1, ceil(j.limit_micros_per_hour::numeric
         * coalesce((j.spec->'limits'->>'max_run_ms')::bigint, 0) / 3600000)) AS each,
     (SELECT count(*) FROM attempts a WHERE a.job_id = j.id AND a.state IN {LIVE}) AS live

@@ -13,16 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db import notify
+from db.control.spending import SPENT
 
 JOBS_MAX = 1_000  # looked at in one go
 
 # Further tasks that the rest of a job's hold pays for; NULL where it pays for all at their worst,
 # which most holds do. Live attempts are counted at their worst, too.
-_AFFORDABLE = """
-    CASE WHEN j.hold_micros >= m.each * j.task_count THEN NULL ELSE greatest(0, floor((
-        j.hold_micros - coalesce((SELECT sum(ceil(a.chargeable_ms * l.rate_micros_per_hour
-            / 3600000.0)) FROM attempts a JOIN leases l ON l.id = a.lease_id
-            WHERE a.job_id = j.id AND a.chargeable_ms > 0), 0)) / m.each)
+_AFFORDABLE = f"""
+    CASE WHEN j.hold_micros >= m.each * j.task_count THEN NULL ELSE greatest(0,
+        floor((j.hold_micros - {SPENT}) / m.each)
         - (SELECT count(*) FROM attempts a WHERE a.job_id = j.id
             AND a.state IN ('assigned', 'accepted', 'running', 'unknown')))::int END AS affordable
 """
@@ -61,7 +60,7 @@ _REOPEN = text(f"""
     RETURNING d.job_id, d.cell_id
 """)
 _EXHAUSTED = text(f"""
-    SELECT j.id, j.hold_micros - j.accrued_micros, j.each::bigint
+    SELECT j.id, j.hold_micros - {SPENT}, j.each::bigint
     FROM (SELECT j.*, m.each, {_AFFORDABLE} FROM jobs j, {_EACH} WHERE j.id = ANY(:ids)) j
     WHERE j.state IN ('queued', 'matched', 'running') AND j.affordable = 0
         AND EXISTS (SELECT FROM tasks t WHERE t.job_id = j.id AND t.state = 'queued')
@@ -90,14 +89,16 @@ def reopen_demands(session: Session, jobs: Collection[str], *, now: datetime) ->
     return [row[0] for row in rows]
 
 
-def exhausted_jobs(session: Session, jobs: Collection[str]) -> list[tuple[str, int, int]]:
+def exhausted_jobs(
+    session: Session, jobs: Collection[str], *, now: datetime
+) -> list[tuple[str, int, int]]:
     """(job, micros left, the most one more task may cost) of those that can pay for none.
 
     Tasks of theirs wait and nothing of theirs runs: nothing would ever change that.
     """
     if not jobs:
         return []
-    rows = session.execute(_EXHAUSTED, {"ids": sorted(jobs)})
+    rows = session.execute(_EXHAUSTED, {"ids": sorted(jobs), "now": now})
     return [(row[0], row[1], row[2]) for row in rows]
 
 

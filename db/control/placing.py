@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.control.spending import SPENT
+
 JOBS_PER_STEP_MAX = 500
 TASKS_PER_JOB_MAX = 2_000  # placed for one job in one step; the next step goes on
 
@@ -125,17 +127,14 @@ _ASSIGN = text("""
     SELECT id, task_id, job_id, lease_id, node_id, number, fence, 'assigned', :now, :now
     FROM given
 """)
-# Spent is what has been delivered; at risk is what the live attempts may still come to. A lease's
-# rate is at most the limit, so counting all live ones at the limit errs on the safe side.
-_SPENT = text("""
-    SELECT j.id,
-        coalesce((SELECT sum(ceil(a.chargeable_ms * l.rate_micros_per_hour / 3600000.0))
-            FROM attempts a JOIN leases l ON l.id = a.lease_id
-            WHERE a.job_id = j.id AND a.chargeable_ms > 0), 0)::bigint,
+# Spent is what is owed by now; at risk is what the live attempts may still come to. A lease's rate
+# is at most the limit, so counting all live ones at the limit errs on the safe side.
+_SPENT = text(f"""
+    SELECT j.id, {SPENT},
         (SELECT count(*) FROM attempts a WHERE a.job_id = j.id
             AND a.state IN ('assigned', 'accepted', 'running', 'unknown'))
     FROM unnest(CAST(:ids AS text[])) AS j (id)
-""")
+""")  # noqa: S608 - the only name put into it is that of db.control.spending
 # An order is sent again when its age since the last sending has doubled: after 1, 2, 4 … seconds.
 # One that was taken over but not reported on past its time is asked for in the same way.
 _RESEND = text("""
@@ -223,11 +222,13 @@ def satisfy_demands(session: Session, jobs: Collection[str]) -> None:
         session.execute(_SATISFY, {"ids": sorted(jobs)})
 
 
-def read_spent(session: Session, jobs: Collection[str]) -> dict[str, tuple[int, int]]:
-    """(micros delivered, live attempts) of each job."""
+def read_spent(
+    session: Session, jobs: Collection[str], *, now: datetime
+) -> dict[str, tuple[int, int]]:
+    """(micros owed by now, live attempts) of each job."""
     if not jobs:
         return {}
-    rows = session.execute(_SPENT, {"ids": sorted(jobs)})
+    rows = session.execute(_SPENT, {"ids": sorted(jobs), "now": now})
     return {row[0]: (row[1], row[2]) for row in rows}
 
 

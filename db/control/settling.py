@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.control.spending import SOLD_MS
 from db.engine import dump_json
 from market.lifecycle import ATTEMPT_LIVE
 from market.settlement import STOPPED_CAUSES
@@ -83,14 +84,13 @@ _STOP = text("""
     )
     SELECT id, node_id, reason FROM stopped ORDER BY node_id, reason, id
 """)
-_USAGE = text("""
+_USAGE = text(f"""
     SELECT l.id, l.job_id, l.owner_id, l.cell_id, l.rate_micros_per_hour,
         l.state = 'active', coalesce(sum(a.chargeable_ms), 0)::bigint,
-        l.slots * greatest(0, floor(extract(epoch FROM coalesce(l.ended_at, :now) - l.starts_at)
-            * 1000))::bigint
+        {SOLD_MS}
     FROM leases l LEFT JOIN attempts a ON a.lease_id = l.id AND a.chargeable_ms > 0
     WHERE l.job_id = ANY(:ids) GROUP BY l.id ORDER BY l.job_id, l.id
-""")
+""")  # noqa: S608 - the only name put into it is that of db.control.spending
 _END = text("""
     WITH ends AS (
         SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]),

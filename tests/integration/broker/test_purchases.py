@@ -5,9 +5,11 @@ import datetime as dt
 import pytest
 from sqlalchemy import select, text
 
+from allocator.least_finish import LeastFinish
 from broker.reconcile import Reconciler
 from broker.services.explain import explain_job
 from broker.services.job_spec import Constraints, Limits, Qos
+from broker.services.placing import place_jobs
 from db.tables import Attempt, Demand, Event, Job, Lease, RoundRow, Task
 from tests.factories import (
     CODE_DIGEST,
@@ -249,7 +251,8 @@ def lose(session, sessions, job):
     [
         (10 * 1_667, 0, 4),  # pays for all: four slots were lost, four are asked for
         (3 * 1_667, 0, 3),  # pays for three tasks at their worst
-        (3 * 1_667, 200_000, 1),  # 2,000 were delivered: 3,001 are left
+        (3 * 1_667, 40_000, 2),  # 400 were delivered: 4,601 are left
+        (3 * 1_667, 200_000, 2),  # four slots for ten seconds sold no more than 400
     ],
 )
 def test_lost_leases_are_bid_for_again_with_what_is_left(
@@ -273,6 +276,36 @@ def test_lost_leases_are_bid_for_again_with_what_is_left(
     assert (demand.tried_cells, demand.reach) == ([], "region")
 
 
+def claimed(session, job, lease, *, ms):
+    """Five ended attempts of ``lease``, each of which claims to have run for ``ms``."""
+    for task in tasks_of(session, job)[-5:]:
+        make_attempt(session, task=task, lease=lease, state="succeeded", chargeable_ms=ms,
+                     wall_ms=ms, ended_at=AT)  # fmt: skip
+        task.state = "succeeded"
+    job.tasks_succeeded += 5
+
+
+def test_claims_of_one_slot_time_leave_money_for_a_top_up(session, look):
+    # One slot sold ten seconds, 100 micros, however many attempts say that they had them all.
+    job = late(session, budget_micros=2 * 1_667 + 100)
+    claimed(session, job, session.scalars(select(Lease)).one(), ms=10_000)
+    assert look("topped_up") == 1
+
+
+@pytest.mark.parametrize(("budget", "placed"), [(1_667 + 100, 1), (1_667 + 99, 0)])
+def test_claims_of_one_slot_time_leave_money_for_a_task(session, budget, placed):
+    job = make_job(session, tasks=6, slots_max=1, budget_micros=budget)
+    lease = make_lease(session, job=job, node=make_node(session))
+    claimed(session, job, lease, ms=10_000)
+    job.state = "running"
+    session.flush()
+    done = place_jobs(session, [job.id], allocator=LeastFinish(), fee_basis_points=200, now=AT,
+                      seed=1)  # fmt: skip
+    assert (len(done.orders), len(done.ended)) == (placed, 1 - placed)
+    session.expire_all()
+    assert session.get(Job, job.id).cost_micros == (0 if placed else 100)
+
+
 def test_a_job_that_can_pay_for_nothing_more_ends(session, sessions):
     job = make_job(session, tasks=10, slots_max=4, budget_micros=1_667)
     lease = make_lease(session, job=job, node=make_node(session))
@@ -285,3 +318,4 @@ def test_a_job_that_can_pay_for_nothing_more_ends(session, sessions):
     lose(session, sessions, job)
     ended = session.get(Job, job.id)
     assert (ended.state, ended.end_reason, ended.cost_micros) == ("failed", "budget_exhausted", 10)
+    assert ended.end_detail == "1657 micros are left, the next task may cost 1667"
