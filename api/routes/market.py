@@ -22,13 +22,15 @@ from api.schemas.market import (
     RoundView,
     StatisticsView,
     StatisticView,
+    UpperRoundPage,
+    UpperRoundView,
 )
 from api.schemas.policies import ShadowView
 from broker.services import replays
 from broker.services.principals import ADMIN
 from broker.services.refusals import Invalid, NotFound
 from broker.services.replays import Form
-from db.repositories import cells, leases, policies, rounds, statistics
+from db.repositories import cells, leases, policies, rounds, statistics, upper_rounds
 from db.tables import Cell, Role
 from market.lifecycle import LeaseState
 from market.resources import RESOURCE_NAMES
@@ -112,6 +114,32 @@ def get_round_snapshot(call: Operator, round_id: Key, form: Form = "json") -> Re
     return Response(data, media_type=JSON if form == "json" else NPZ)
 
 
+@router.get("/market/upper-rounds", response_model=UpperRoundPage)
+def list_upper_rounds(
+    call: Reader,
+    at: Pages,
+    place: Annotated[
+        Key | None, Query(description="A region's id or name, or `root`; all by default.")
+    ] = None,
+) -> Response:
+    """Rounds of the regions and the root, newest first: what cells sent up, what came down."""
+    found = call.transaction(
+        lambda session: upper_rounds.page(
+            session, place=_place(session, place), after=at.after, limit=at.limit
+        )
+    )
+    return page(UpperRoundPage, found, UpperRoundView.of)
+
+
+@router.get("/market/upper-rounds/{round_id}", response_model=UpperRoundView)
+def get_upper_round(call: Reader, round_id: Key) -> Response:
+    """One round of a region or the root."""
+    found = call.transaction(lambda session: upper_rounds.get(session, round_id))
+    if found is None:
+        raise NotFound("round", round_id)
+    return reply(UpperRoundView.of(found))
+
+
 @router.get("/market/statistics", response_model=StatisticsView)
 def list_statistics(
     call: Reader,
@@ -187,6 +215,14 @@ def get_lease(call: Reader, lease_id: Key) -> Response:
 def _cell_id(session: Session, key: str | None) -> str:
     """Id of the cell with this id or name; "" for all."""
     return "" if key is None else _cell(session, key).id
+
+
+def _place(session: Session, key: str | None) -> str:
+    """Where rounds above the cells are cleared: a region's id, "root", or "" for all."""
+    if key is None or key == upper_rounds.ROOT:
+        return key or ""
+    cell = _cell(session, key)
+    return upper_rounds.ROOT if cell.level == upper_rounds.ROOT else cell.id
 
 
 def _cell(session: Session, key: str) -> Cell:

@@ -7,6 +7,7 @@ from api.answers import PageOf
 from api.schemas.base import Document, View
 from api.schemas.policies import ShadowView
 from db.repositories.rounds import BookLevel, OutcomeRecord, PriceRecord
+from db.repositories.upper_rounds import UpperRecord
 from db.tables import RoundRow
 
 
@@ -42,7 +43,8 @@ class RoundView(View):
     """One clearing of a cell; ``gap`` is the share of the bound that it may have missed.
 
     ``seed``, ``budget_ms`` and ``effort`` repeat it to the byte, which ``digest`` shows; ``depth``
-    is base units free, asked for and taken, by resource.
+    is base units free, asked for and taken, by resource. ``slots_sent_up`` of those asked for were
+    not served and went to the level above.
     """
 
     id: str
@@ -56,6 +58,7 @@ class RoundView(View):
     slots_matched: int
     slots_applied: int
     slots_refused: int
+    slots_sent_up: int
     welfare: float
     bound: float
     gap: float
@@ -111,6 +114,34 @@ def _round(row: RoundRow) -> Document:
     own = {name: getattr(row, name) for name in RoundView.model_fields if name != "gap"}
     gap = 0.0 if row.bound <= 0 else max(0.0, 1.0 - row.welfare / row.bound)
     return own | {"gap": gap}
+
+
+class UpperRoundView(View):
+    """One clearing of a region or the root: which cell takes what the others could not serve.
+
+    ``place`` is the region's id, or `root`. Of ``bid_count`` demands sent up, ``bids_handed_down``
+    now stand in the round of another cell. ``slots_asked`` and ``slots_handed_down`` count slots;
+    the latter those for which the curves of the taking cells showed room. Seen were ``step_count``
+    steps on the supply curves of ``cell_count`` cells, ``bytes_up`` bytes in all.
+    """
+
+    id: str
+    place: str
+    place_name: str
+    bid_count: int
+    bids_handed_down: int
+    slots_asked: int
+    slots_handed_down: int
+    cell_count: int
+    step_count: int
+    bytes_up: int
+    timings_ms: Document
+    created_at: datetime
+
+    @classmethod
+    def of(cls, record: UpperRecord) -> Self:
+        own = {n: getattr(record.row, n) for n in cls.model_fields if n != "place_name"}
+        return cls(**own, place_name=record.place_name)
 
 
 class LevelView(View):
@@ -171,3 +202,4 @@ class StatisticsView(View):
 
 
 RoundPage = PageOf[RoundView]
+UpperRoundPage = PageOf[UpperRoundView]

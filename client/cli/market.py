@@ -15,8 +15,9 @@ from ..resources import (
     Round,
     Statistic,
     Transfer,
+    UpperRound,
 )
-from ..units import format_ago, format_credits, format_resource, parse_duration_s
+from ..units import format_ago, format_bytes, format_credits, format_resource, parse_duration_s
 from .exits import ExitCode
 from .group import make_group
 from .options import (
@@ -55,10 +56,30 @@ _ROUNDS: tuple[Column[Round], ...] = (
     Column(
         title="SLOTS", read=lambda found: f"{found.slots_applied}/{found.slots_asked}", right=True
     ),
+    Column(title="SENT UP", read=lambda found: str(found.slots_sent_up), right=True),
     Column(title="WELFARE", read=lambda found: f"{found.welfare:.4g}", right=True),
     Column(
         title="GAP", read=lambda found: "–" if found.gap is None else f"{found.gap:.1%}", right=True
     ),
+    Column(title="MS", read=lambda found: f"{sum(found.timings_ms.values()):.0f}", right=True),
+    Column(title="AGE", read=lambda found: format_ago(found.created_at), right=True),
+)
+_UPPER_ROUNDS: tuple[Column[UpperRound], ...] = (
+    Column(title="ID", read=lambda found: found.id),
+    Column(title="PLACE", read=lambda found: found.place_name or found.place),
+    Column(
+        title="BIDS DOWN",
+        read=lambda found: f"{found.bids_handed_down}/{found.bid_count}",
+        right=True,
+    ),
+    Column(
+        title="SLOTS DOWN",
+        read=lambda found: f"{found.slots_handed_down}/{found.slots_asked}",
+        right=True,
+    ),
+    Column(title="CELLS", read=lambda found: str(found.cell_count), right=True),
+    Column(title="STEPS", read=lambda found: str(found.step_count), right=True),
+    Column(title="CURVES", read=lambda found: format_bytes(found.bytes_up), right=True),
     Column(title="MS", read=lambda found: f"{sum(found.timings_ms.values()):.0f}", right=True),
     Column(title="AGE", read=lambda found: format_ago(found.created_at), right=True),
 )
@@ -145,6 +166,27 @@ def rounds(
             output=output,
             watch=watch,
             empty="No rounds yet.",
+        )
+
+
+@market.command("upper-rounds")
+def list_upper_rounds(
+    place: Annotated[
+        str, typer.Option("--place", help="Only of this region (id or name), or of `root`.")
+    ] = "",
+    limit: Limit = ROWS_DEFAULT,
+    watch: Watch = False,
+    output: Output = OutputFormat.TABLE,
+    context: ContextName = "",
+) -> None:
+    """List rounds of the regions and the root: what cells sent up, what other cells took."""
+    with connect(context) as souk:
+        show_list(
+            lambda: souk.market.upper_rounds(place=place or None, limit=limit),
+            _UPPER_ROUNDS,
+            output=output,
+            watch=watch,
+            empty="No rounds above the cells: none had to send anything up.",
         )
 
 

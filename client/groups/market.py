@@ -15,6 +15,7 @@ from ..resources import (
     ShadowComparison,
     Statistic,
     Transfer,
+    UpperRound,
 )
 from ..transport import Transport
 
@@ -46,6 +47,16 @@ class Market:
         """One round with its outcomes, as the API gives it."""
         document: Mapping[str, Any] = self._transport.get(f"/v1/market/rounds/{round_id}")
         return document
+
+    def upper_rounds(
+        self, *, place: str | None = None, limit: int | None = None
+    ) -> Iterator[UpperRound]:
+        """Rounds of the regions and the root; ``place``: a region's id or name, or "root"."""
+        path = "/v1/market/upper-rounds"
+        return iterate(self._transport, path, UpperRound, limit=limit, place=place)
+
+    def upper_round(self, round_id: str) -> UpperRound:
+        return parse(UpperRound, self._transport.get(f"/v1/market/upper-rounds/{round_id}"))
 
     def snapshot(self, round_id: str, *, form: str = "npz") -> bytes:
         """What a round saw, as an instance file in ``json`` or ``npz`` (operators)."""

@@ -15,6 +15,7 @@ from .market import (
     ShadowFigure,
     Statistic,
     Transfer,
+    UpperRound,
 )
 from .work import (
     Artifact,
@@ -65,4 +66,5 @@ __all__ = [
     "Task",
     "TaskCounts",
     "Transfer",
+    "UpperRound",
 ]

@@ -33,12 +33,31 @@ class Round(Resource):
     slots_matched: int = 0
     slots_applied: int = 0
     slots_refused: int = 0
+    slots_sent_up: int = 0  # not served, and sent to the level above
     welfare: float = 0.0
     bound: float | None = None
     gap: float | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     budget_ms: int = 0
     digest: str = ""  # of the plan, "" where none was kept
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpperRound(Resource):
+    """One clearing of a region or the root over what its cells could not serve."""
+
+    id: str
+    place: str = ""  # id of the region, or "root"
+    place_name: str = ""
+    bid_count: int = 0
+    bids_handed_down: int = 0
+    slots_asked: int = 0
+    slots_handed_down: int = 0
+    cell_count: int = 0
+    step_count: int = 0
+    bytes_up: int = 0
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
     created_at: datetime | None = None
 
 

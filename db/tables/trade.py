@@ -112,7 +112,10 @@ class UpperRound(Base):
     """One clearing of a region or the root over its cells' supply curves."""
 
     __tablename__ = "upper_rounds"
-    __table_args__ = (Index("ix_upper_rounds_place_created", "place", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_upper_rounds_place_created", "place", "created_at", "id"),
+        Index("ix_upper_rounds_created", "created_at", "id"),
+    )
 
     id: Mapped[IdKey]
     place: Mapped[Id]  # id of the region, or "root"

@@ -4,7 +4,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from db.tables import Account, BidOutcome, Cell, Demand, Lease, Node, Price, StandingPrice
+from db.ids import new_id
+from db.tables import (
+    Account,
+    BidOutcome,
+    Cell,
+    Demand,
+    Lease,
+    Node,
+    Price,
+    StandingPrice,
+    UpperRound,
+)
 from tests import factories
 from tests.integration.api.arrange import node_of, submit
 from tests.integration.api.world import World
@@ -39,7 +50,8 @@ def test_round_shows_the_outcomes_of_ones_own_bids(world: World) -> None:
     node_of(world, world.owner)
     job_id = submit(world, world.tenant)
     with world.platform.sessions.begin() as session:
-        row = factories.make_round(session, cell=session.get_one(Cell, world.cell_id))
+        cell = session.get_one(Cell, world.cell_id)
+        row = factories.make_round(session, cell=cell, slots_sent_up=7)
         demand = session.scalars(select(Demand).where(Demand.job_id == job_id)).one()
         outcome = {"slots_asked": 1, "slots_won": 0, "loss": "outbid", "detail": "dearer ones won"}
         session.add(BidOutcome(round_id=row.id, demand_id=demand.id, **outcome))
@@ -47,6 +59,7 @@ def test_round_shows_the_outcomes_of_ones_own_bids(world: World) -> None:
     rounds = world.tenant.client.get("/v1/market/rounds").json()["items"]
     assert [each["id"] for each in rounds] == [round_id]
     assert 0 <= rounds[0]["gap"] <= 1
+    assert rounds[0]["slots_sent_up"] == 7
     path = f"/v1/market/rounds/{round_id}"
     mine = world.tenant.client.get(path).json()["outcomes"]
     assert [(each["job_id"], each["loss"]) for each in mine] == [(job_id, "outbid")]
@@ -54,6 +67,34 @@ def test_round_shows_the_outcomes_of_ones_own_bids(world: World) -> None:
     assert len(world.operator.client.get(path).json()["outcomes"]) == 1
     explained = world.tenant.client.get(f"/v1/jobs/{job_id}/explain").json()
     assert [each["round_id"] for each in explained["rounds"]] == [round_id]
+
+
+def test_rounds_above_the_cells_by_place_and_page(world: World, now: datetime) -> None:
+    region = world.operator.client.post("/v1/cells", json={"name": "coast", "level": "region"})
+    places = [region.json()["id"], "root", "root"]
+    counts = {"bid_count": 2, "cell_count": 3, "step_count": 4, "bytes_up": 500}
+    down = {"slots_asked": 6, "slots_handed_down": 5, "bids_handed_down": 1}
+    with world.platform.sessions.begin() as session:
+        for age, place in enumerate(places):
+            at = now - timedelta(seconds=age)
+            row = UpperRound(id=new_id("upper", at), place=place, created_at=at, **counts, **down,
+                             timings_ms={"clear": 1.5})  # fmt: skip
+            session.add(row)
+    client = world.tenant.client
+    path = "/v1/market/upper-rounds"
+    first = client.get(path, params={"limit": 2}).json()
+    rest = client.get(path, params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    found = [*first["items"], *rest["items"]]
+    assert [each["place"] for each in found] == places
+    assert [each["place_name"] for each in found] == ["coast", "root", "root"]
+    assert rest["next_cursor"] is None
+    assert found[0].items() >= {**counts, **down, "timings_ms": {"clear": 1.5}}.items()
+    assert client.get(f"{path}/{found[0]['id']}").json() == found[0]
+    for place, count in [("coast", 1), (places[0], 1), ("root", 2)]:
+        assert len(client.get(path, params={"place": place}).json()["items"]) == count, place
+    for gone in (f"{path}/none", f"{path}?place=nowhere"):
+        answer = client.get(gone)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 def test_book_has_both_sides(world: World) -> None:

@@ -59,6 +59,8 @@ TABLE = {
     "GET /v1/market/rounds": ALL,
     "GET /v1/market/rounds/x": ALL,
     "GET /v1/market/rounds/x/snapshot": "operator",
+    "GET /v1/market/upper-rounds": ALL,
+    "GET /v1/market/upper-rounds/x": ALL,
     "GET /v1/market/statistics": ALL,
     "GET /v1/market/book": ALL,
     "GET /v1/leases": ALL,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -276,3 +277,18 @@ def test_what_strangers_write_does_not_rule_the_terminal() -> None:
     assert visible("\x1b]0;mine\x07\x1b[2J\x9b31m\r ok\tyes\nline") == (
         "\ufffd]0;mine\ufffd\ufffd[2J\ufffd31m\ufffd ok\tyes\nline"
     )
+
+
+def test_rounds_above_the_cells(platform, run):
+    path = "/v1/market/upper-rounds"
+    found = {"id": "upper_1", "place": "cell_9", "place_name": "coast", "bid_count": 3}
+    found |= {"bids_handed_down": 2, "slots_asked": 9, "slots_handed_down": 7, "bytes_up": 2048}
+    page = httpx.Response(200, json={"items": [found], "next_cursor": None})
+    empty = httpx.Response(200, json={"items": [], "next_cursor": None})
+    platform.answer_next("GET", path, page, empty)
+    shown = run("market", "upper-rounds", "--place", "coast").stdout
+    assert platform.requests[-1].url.params["place"] == "coast"
+    heading, row = shown.splitlines()[:2]
+    assert row.split()[:4] == ["upper_1", "coast", "2/3", "7/9"]
+    assert "SLOTS DOWN" in heading
+    assert "none had to send anything up" in run("market", "upper-rounds").stdout
