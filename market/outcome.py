@@ -38,7 +38,8 @@ def complete(
     """The plan of matches ``(bid, ask, count)``, each (k,), sorted by bid, then ask.
 
     ``rate`` (k,) is given by mechanisms that price for themselves; otherwise the policy's payment
-    rule sets it, ``critical`` by asking ``wins``. Raises ``PaymentUnavailable``.
+    rule sets it, ``critical`` by asking ``wins``. ``node_price`` (m, R) are shadow prices in score,
+    None of a mechanism that has none. Raises ``PaymentUnavailable``.
     """
     order = np.lexsort((ask, bid))
     bid, ask, count = bid[order], ask[order], count[order]
@@ -52,8 +53,12 @@ def complete(
     used = pricing.taken(snapshot, bid, ask, count)
     value = score.values(snapshot, bid, ask)
     served = np.bincount(bid, weights=count, minlength=len(snapshot.bids)).astype(np.int64)
+    rent = None
     if node_price is None:
         node_price = np.zeros(snapshot.asks.capacity.shape)
+    else:
+        worth = pricing.worth_of_score(snapshot, bid, count, reserve_rate)
+        rent = pricing.rents(snapshot, node_price, worth=worth)
     reasons, details = losses.explain_losses(
         snapshot, served=served, free=snapshot.asks.capacity - used, node_price=node_price
     )
@@ -71,7 +76,7 @@ def complete(
         welfare=welfare,
         bound=max(bound, welfare),
         node_price=node_price,
-        standing_price=pricing.next_prices(snapshot, used),
+        standing_price=pricing.next_prices(snapshot, used, rent=rent),
         timings_ms=timings_ms or {},
     )
 

@@ -18,13 +18,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from market import feasible, score
+from market import feasible, pricing, score
 from market.factors import problem_of
 from market.kernels import auction
 from market.mechanisms import greedy
 from market.outcome import complete
 from market.plan import Plan
-from market.snapshot import Indices, Ints, Snapshot
+from market.snapshot import Floats, Indices, Ints, Snapshot
 
 PLAIN_PAIRS_MAX = 50_000
 ROUNDING = 1e-9
@@ -40,12 +40,15 @@ class Hierarchical:
         started = time.perf_counter()
         plain = plain_plan(snapshot)
         if plain is not None and plain.welfare >= plain.bound * (1.0 - ROUNDING):
+            idle = np.zeros(snapshot.asks.capacity.shape)  # nothing is scarce: the rents are known
+            plain = repriced(snapshot, plain, idle)
             return replace(plain, mechanism=self.name, timings_ms=_since(started))
         solution = solve(snapshot, budget_ms=budget_ms)
         if snapshot.policy.payment == "critical":
             plain = plain or greedy.create().clear(snapshot, budget_ms=budget_ms)
             bound = min(plain.bound, solution.bound)
-            return replace(plain, bound=bound, node_price=solution.price, effort=solution.effort)
+            plain = repriced(snapshot, plain, solution.price)
+            return replace(plain, bound=bound, effort=solution.effort)
         bid, ask, count = checked(snapshot, solution.bid, solution.ask, solution.count)
         if plain is not None and plain.welfare > float(score.values(snapshot, bid, ask) @ count):
             bid, ask, count = plain.bid, plain.ask, plain.count
@@ -75,6 +78,15 @@ def plain_plan(snapshot: Snapshot) -> Plan | None:
     if len(snapshot.bids) * len(snapshot.asks) > PLAIN_PAIRS_MAX:
         return None
     return greedy.create().clear(snapshot, budget_ms=0)
+
+
+def repriced(snapshot: Snapshot, plan: Plan, node_price: Floats) -> Plan:
+    """``plan`` with these shadow prices, and the standing prices that follow from them."""
+    worth = pricing.worth_of_score(snapshot, plan.bid, plan.count, plan.reserve_rate)
+    used = pricing.taken(snapshot, plan.bid, plan.ask, plan.count)
+    rent = pricing.rents(snapshot, node_price, worth=worth)
+    price = pricing.next_prices(snapshot, used, rent=rent)
+    return replace(plan, node_price=node_price, standing_price=price)
 
 
 def _since(started: float) -> dict[str, float]:
