@@ -59,6 +59,11 @@ def once(call: Call, work: Callable[[Session], Answer]) -> Response:
                 raise
         else:
             break
+    return given(call, stored, replayed=replayed)
+
+
+def given(call: Call, stored: StoredAnswer, *, replayed: bool) -> Response:
+    """A stored answer as it goes out."""
     headers = dict(stored.headers)
     sealed = headers.pop(_SEALED, None)
     body = call.platform.seal.open(stored.body) if sealed else stored.body
@@ -74,7 +79,7 @@ def _claimed(
     call: Call, session: Session, work: Callable[[Session], Answer]
 ) -> tuple[StoredAnswer, bool]:
     if not call.idempotency_key:
-        return _render(call, work(session)), False
+        return render(call, work(session)), False
     key = {
         "account_id": call.principal.account_id,
         "key": call.idempotency_key,
@@ -83,12 +88,13 @@ def _claimed(
     stored = idempotency.claim(session, **key)  # type: ignore[arg-type]
     if stored is not None:
         return stored, True
-    answer = _render(call, work(session))
+    answer = render(call, work(session))
     idempotency.store(session, **key, answer=answer, now=call.now)  # type: ignore[arg-type]
     return answer, False
 
 
-def _render(call: Call, answer: Answer) -> StoredAnswer:
+def render(call: Call, answer: Answer) -> StoredAnswer:
+    """``answer`` as it is stored and given."""
     body = answer.model.__pydantic_serializer__.to_json(answer.model)
     headers = dict(answer.headers)
     if answer.secret and call.idempotency_key:

@@ -19,6 +19,7 @@ from api.routes import (
     sessions,
     topology,
 )
+from api.submissions import Submissions
 from api.version import VERSION
 from broker.settings import Settings
 
@@ -62,5 +63,6 @@ def make_app(settings: Settings, platform: Platform | None = None) -> FastAPI:
     errors.install(app)
     if platform is not None:
         app.state.platform = platform
+        app.state.submissions = Submissions(platform)
         app.add_middleware(Envelope, observe=platform.metrics.observe)
     return app

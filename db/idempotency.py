@@ -1,7 +1,7 @@
 """The same POST twice has one effect: its answer is stored in the transaction of the effect."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +35,31 @@ class StoredAnswer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A request under an Idempotency-Key; "": under none."""
+
+    account_id: str
+    key: str
+    request_hash: bytes
+
+
+Found = StoredAnswer | IdempotencyMismatch | IdempotencyInFlight | None
+
 _CLAIM = text("""
-    SELECT pg_try_advisory_xact_lock(hashtextextended(:account_id || ' ' || :key, 0)) AS claimed,
+    SELECT pg_try_advisory_xact_lock(hashtextextended(c.account_id || ' ' || c.key, 0)) AS claimed,
         k.request_hash, k.status, k.headers, k.body
-    FROM (SELECT 1) AS one
-    LEFT JOIN idempotency_keys k ON k.account_id = :account_id AND k.key = :key
+    FROM unnest(CAST(:accounts AS text[]), CAST(:keys AS text[])) WITH ORDINALITY
+        AS c (account_id, key, place)
+    LEFT JOIN idempotency_keys k ON k.account_id = c.account_id AND k.key = c.key
+    ORDER BY c.place
 """)
 _STORE = text("""
     INSERT INTO idempotency_keys (account_id, key, request_hash, status, headers, body, created_at)
-    VALUES (:account_id, :key, :request_hash, :status, CAST(:headers AS jsonb), :body, :now)
+    SELECT k.account_id, k.key, k.hash, k.status, CAST(k.headers AS jsonb), k.body, :now
+    FROM unnest(CAST(:account_id AS text[]), CAST(:key AS text[]), CAST(:request_hash AS bytea[]),
+        CAST(:status AS int[]), CAST(:headers AS text[]), CAST(:body AS bytea[]))
+        AS k (account_id, key, hash, status, headers, body)
 """)
 
 
@@ -54,13 +70,29 @@ def claim(
 
     Raises ``IdempotencyMismatch``, ``IdempotencyInFlight``.
     """
-    row = session.execute(_CLAIM, {"account_id": account_id, "key": key}).one()
+    [found] = claim_all(session, [Claim(account_id=account_id, key=key, request_hash=request_hash)])
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def claim_all(session: Session, claims: Sequence[Claim]) -> list[Found]:
+    """As ``claim`` for many, whose keys must differ; what it would raise is in its place."""
+    keyed = [claim for claim in claims if claim.key]
+    if not keyed:
+        return [None] * len(claims)
+    values = {"accounts": [c.account_id for c in keyed], "keys": [c.key for c in keyed]}
+    rows = iter(session.execute(_CLAIM, values).all())
+    return [_found(claim, next(rows)) if claim.key else None for claim in claims]
+
+
+def _found(claim: Claim, row: Any) -> Found:
     if row.request_hash is None:
-        if not row.claimed:
-            raise IdempotencyInFlight(f"a request with Idempotency-Key {key!r} is under way")
-        return None
-    if row.request_hash != request_hash:
-        raise IdempotencyMismatch(f"Idempotency-Key {key!r} was used with another request")
+        if row.claimed:
+            return None
+        return IdempotencyInFlight(f"a request with Idempotency-Key {claim.key!r} is under way")
+    if row.request_hash != claim.request_hash:
+        return IdempotencyMismatch(f"Idempotency-Key {claim.key!r} was used with another request")
     return StoredAnswer(status=row.status, headers=row.headers, body=row.body)
 
 
@@ -78,20 +110,31 @@ def store(
     Raises ``IdempotencyInFlight`` if another request with the key ended between our look and our
     claim: the caller rolls back and asks again, and gets that request's answer.
     """
+    made = Claim(account_id=account_id, key=key, request_hash=request_hash)
+    store_all(session, [(made, answer)], now=now)
+
+
+def store_all(
+    session: Session, answers: Sequence[tuple[Claim, StoredAnswer]], *, now: dt.datetime
+) -> None:
+    """As ``store`` for many."""
+    if not answers:
+        return
     try:
         session.execute(
             _STORE,
             {
-                "account_id": account_id,
-                "key": key,
-                "request_hash": request_hash,
-                "status": answer.status,
-                "headers": dump_json(answer.headers),
-                "body": answer.body,
+                "account_id": [claim.account_id for claim, _ in answers],
+                "key": [claim.key for claim, _ in answers],
+                "request_hash": [claim.request_hash for claim, _ in answers],
+                "status": [answer.status for _, answer in answers],
+                "headers": [dump_json(answer.headers) for _, answer in answers],
+                "body": [answer.body for _, answer in answers],
                 "now": now,
             },
         )
     except IntegrityError as error:
         if constraint_of(error) == "pk_idempotency_keys":
-            raise IdempotencyInFlight(f"Idempotency-Key {key!r} was used just now") from error
+            keys = ", ".join(repr(claim.key) for claim, _ in answers)
+            raise IdempotencyInFlight(f"Idempotency-Key {keys} was used just now") from error
         raise

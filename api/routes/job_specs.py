@@ -9,24 +9,44 @@ from broker.services.refusals import Invalid, NotFound
 from db.repositories import cells, models
 
 
-def read_spec(session: Session, call: Call, body: JobRequest) -> JobSpec:
-    """``body`` with the names of cell and model resolved. Raises ``NotFound``, ``Invalid``."""
-    cell_id, code = "", ""
-    if body.cell is not None:
-        cell = cells.get(session, body.cell)
+class Names:
+    """What names stand for; each is looked up once in a transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._cells: dict[str, str] = {}
+
+    def cell(self, key: str) -> str:
+        """The id of a cell. Raises ``NotFound``, ``Invalid``."""
+        if key not in self._cells:
+            self._cells[key] = self._find_cell(key)
+        return self._cells[key]
+
+    def model(self, key: str, *, account_id: str | None) -> str:
+        """The digest of a model that the account may see. Raises ``NotFound``."""
+        model = models.get(self._session, key, account_id=account_id)
+        if model is None:
+            raise NotFound("model", key)
+        return model.digest
+
+    def _find_cell(self, key: str) -> str:
+        cell = cells.get(self._session, key)
         if cell is None:
-            raise NotFound("cell", body.cell)
+            raise NotFound("cell", key)
         if cell.level != "cell":
             raise Invalid(f"{cell.name!r} is a {cell.level}, not a cell.", pointer="/cell")
-        cell_id = cell.id
+        return cell.id
+
+
+def read_spec(names: Names, call: Call, body: JobRequest) -> JobSpec:
+    """``body`` with the names of cell and model resolved. Raises ``NotFound``, ``Invalid``."""
+    cell_id = "" if body.cell is None else names.cell(body.cell)
+    code = ""
     if body.wasm is not None:
         code = body.wasm.module
     elif body.onnx is not None:
         code = body.onnx.model
         if not code.startswith("sha256:"):
-            model = models.get(session, code, account_id=call.principal.view)
-            if model is None:
-                raise NotFound("model", code)
-            code = model.digest
+            code = names.model(code, account_id=call.principal.view)
     tasks_max = call.platform.settings.tasks_per_job_max
     return body.to_spec(code_digest=code, cell_id=cell_id, tasks_max=tasks_max)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from api.answers import Answer, Paging, once, page, paging, reply, tagged
 from api.caller import Call, Reader, allow
 from api.routes.artifacts import send_artifact
-from api.routes.job_specs import read_spec
+from api.routes.job_specs import Names, read_spec
 from api.routing import JsonRoute
 from api.schemas.base import Key, Label
 from api.schemas.insight import ExplanationView, PlanView
@@ -25,6 +25,7 @@ from api.schemas.jobs import (
     TaskPage,
     TaskView,
 )
+from api.submissions import Submissions
 from broker.services import explain, jobs, plan, results
 from broker.services.job_spec import TASKS_PER_JOB_MAX
 from broker.services.principals import WRITE
@@ -45,16 +46,10 @@ Pages = Annotated[Paging, Depends(paging)]
 
 
 @router.post("", status_code=202, response_model=JobView)
-def create_job(call: Tenant, body: JobRequest) -> Response:
+async def create_job(request: Request, call: Tenant, body: JobRequest) -> Response:
     """Submit a job: the most that it may cost is held, the market looks at it at once."""
-
-    def work(session: Session) -> Answer:
-        spec = read_spec(session, call, body)
-        record = jobs.submit(session, account_id=call.principal.account_id, spec=spec, now=call.now)
-        headers = {"Location": f"/v1/jobs/{record.job.id}"}
-        return Answer(model=JobView.of(record), status=202, headers=headers)
-
-    return once(call, work)
+    submissions: Submissions = request.app.state.submissions
+    return await submissions.put(call, body)
 
 
 @router.post("/plan", response_model=PlanView)
@@ -66,7 +61,7 @@ def plan_job(call: Tenant, body: JobRequest) -> Response:
         made = plan.plan_job(
             session,
             account_id=call.principal.account_id,
-            spec=read_spec(session, call, body),
+            spec=read_spec(Names(session), call, body),
             now=call.now,
             mechanism=settings.mechanism,
             round_wait_ms=settings.round_interval_s * 1_000,

@@ -196,6 +196,13 @@ class JobRequest(Request):
     disconnect: DisconnectRequest = DisconnectRequest()
     limits: LimitsRequest = LimitsRequest()
 
+    @property
+    def task_count(self) -> int:
+        """How many tasks it asks for."""
+        if self.array is not None:
+            return self.array.count
+        return 1 if self.tasks is None else len(self.tasks)
+
     def to_spec(self, *, code_digest: str, cell_id: str, tasks_max: int) -> "JobSpec":
         """The spec, with names resolved. Raises ``Invalid`` with a pointer for contradictions."""
         _check(self)

@@ -69,20 +69,35 @@ class Verdict:
     ruled_out: tuple[RuledOut, ...]
 
 
-def judge(session: Session, spec: JobSpec, *, tenant: str, salt: str) -> Verdict:
+class Fits:
+    """How the present fleet stands to wishes; each is looked up once in a transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._seen: dict[str, list[CellFit]] = {}
+
+    def of(self, wish: Wish) -> list[CellFit]:
+        """Of ``wish``, by cell."""
+        key = repr(wish)
+        if key not in self._seen:
+            self._seen[key] = _read(self._session, wish, key)
+        return self._seen[key]
+
+
+def judge(fits: Fits, spec: JobSpec, *, tenant: str, salt: str) -> Verdict:
     """Judge ``spec`` for the account named ``tenant``, by the present fleet.
 
     Where the spec names no cell, one is drawn among those with fitting nodes in proportion to
     the room that they have; ``salt`` decides the draw, so that equal jobs spread.
     """
-    fits = _read(session, wish_of(spec, tenant=tenant))
-    home = spec.cell or _draw([fit for fit in fits if not fit.broken], salt)
-    fits = _near(fits, home, spec.qos.latency_ms_max)
-    fitting = [fit for fit in fits if not fit.broken]
+    known = fits.of(wish_of(spec, tenant=tenant))
+    home = spec.cell or _draw([fit for fit in known if not fit.broken], salt)
+    known = _near(known, home, spec.qos.latency_ms_max)
+    fitting = [fit for fit in known if not fit.broken]
     return Verdict(
         home=home if fitting else "",
         candidates=sum(fit.nodes for fit in fitting),
-        ruled_out=_ruled_out(fits),
+        ruled_out=_ruled_out(known),
     )
 
 
@@ -169,10 +184,10 @@ class _Kept:
 _kept: "WeakKeyDictionary[Engine | Connection, _Kept]" = WeakKeyDictionary()
 
 
-def _read(session: Session, wish: Wish) -> list[CellFit]:
+def _read(session: Session, wish: Wish, key: str) -> list[CellFit]:
     """As ``read_fit``; of a large fleet a "yes" of moments ago is good enough, a "no" never."""
     kept = _kept.setdefault(session.get_bind(), _Kept())
-    key, began = repr(wish), time.monotonic()
+    began = time.monotonic()
     if (known := kept.get(key, began)) is not None:
         return known
     fits = read_fit(session, wish)

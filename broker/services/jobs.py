@@ -1,17 +1,19 @@
 """Submitting jobs and asking for their end; what clients read of them."""
 
 import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from broker.services import job_spec
-from broker.services.feasibility import Unserviceable, judge
+from broker.services.feasibility import Fits, Unserviceable, judge
 from broker.services.job_spec import JobSpec, TaskSpec
-from broker.services.refusals import Invalid, NotFound
+from broker.services.refusals import Invalid, NotFound, Refusal
 from db import notify
 from db.control import submitting
-from db.control.submitting import NewDemand
+from db.control.submitting import Asker, NewDemand, NewJob
 from db.ids import new_id
 from db.ledger import hold_of_job, post_transfers
 from db.repositories import jobs as repository
@@ -34,41 +36,99 @@ class UnknownArtifact(NotFound):
         self.digest = digest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A job that an account asks for, and when it did."""
+
+    account_id: str
+    spec: JobSpec
+    at: dt.datetime
+
+
 def submit(session: Session, *, account_id: str, spec: JobSpec, now: dt.datetime) -> JobRecord:
     """Write the job, its tasks and its demand, and hold its budget; wake the market.
 
-    Four statements for any number of tasks. The hold comes last, because it locks the tenant's
-    balance until the commit. Raises ``Invalid``, ``UnknownArtifact``, ``Unserviceable`` and the
-    ledger's ``InsufficientFunds``; the caller then rolls back.
+    Raises ``Invalid``, ``UnknownArtifact``, ``Unserviceable`` and the ledger's
+    ``InsufficientFunds``; the caller then rolls back.
     """
+    [found] = submit_all(session, [Submission(account_id=account_id, spec=spec, at=now)])
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+def submit_all(session: Session, asked: Sequence[Submission]) -> list[JobRecord | Refusal]:
+    """As ``submit`` for many; what is refused by itself has its reason in its place.
+
+    Four statements for any number of jobs and tasks with the same wishes. The holds come last,
+    because they lock the tenants' balances until the commit. Raises the ledger's
+    ``InsufficientFunds``, of which nothing is on record then.
+    """
+    askers = submitting.read_askers(
+        session, [(each.account_id, _digests(each.spec)) for each in asked]
+    )
+    fits = Fits(session)
+    found: list[_Written | Refusal] = []
+    for each, asker in zip(asked, askers, strict=True):
+        try:
+            found.append(_written(each, asker, fits))
+        except Refusal as refusal:
+            found.append(refusal)
+    written = [each for each in found if not isinstance(each, Refusal)]
+    submitting.insert_jobs(session, [each.new for each in written])
+    post_transfers(
+        session,
+        [
+            hold_of_job(
+                job_id=job.id,
+                account_id=job.account_id,
+                amount_micros=job.hold_micros,
+                id=job.hold_id,
+            )
+            for job in (each.new.job for each in written)
+        ],
+        now=max((each.at for each in asked), default=dt.datetime.min),
+    )
+    return [each if isinstance(each, Refusal) else each.record() for each in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What is written for one submission."""
+
+    new: NewJob
+
+    def record(self) -> JobRecord:
+        """As a reader will find it."""
+        job = self.new.job
+        return JobRecord(
+            job=job,
+            tasks=repository.count_tasks(job, queued=job.task_count),
+            demand=_as_row(self.new.demand, job),
+        )
+
+
+def _written(asked: Submission, asker: Asker | None, fits: Fits) -> _Written:
+    """Raises ``NotFound``, ``Invalid``, ``UnknownArtifact``, ``Unserviceable``."""
+    spec, now = asked.spec, asked.at
     _check_bounds(spec)
-    asker = submitting.read_asker(session, account_id, _digests(spec))
     if asker is None:
-        raise NotFound("account", account_id)
+        raise NotFound("account", asked.account_id)
     if asker.unknown:
         raise UnknownArtifact(asker.unknown[0])
     job_id = new_id("job", now)
-    verdict = judge(session, spec, tenant=asker.name, salt=job_id)
+    verdict = judge(fits, spec, tenant=asker.name, salt=job_id)
     if not verdict.home:
         raise Unserviceable(verdict.ruled_out)
-    job = _job(spec, job_id=job_id, account_id=account_id, now=now)
-    demand = _demand(spec, job, cell_id=verdict.home, now=now)
-    submitting.insert_job(
-        session,
-        job,
-        demand,
-        [task_input(task) for task in spec.tasks],
-        retries=max(0, spec.retry.attempts_max - 1),
-        event={"state": JobState.QUEUED, "name": job.name, "task_count": job.task_count},
-    )
-    hold = hold_of_job(
-        job_id=job_id, account_id=account_id, amount_micros=job.hold_micros, id=job.hold_id
-    )
-    post_transfers(session, [hold], now=now)
-    return JobRecord(
-        job=job,
-        tasks=repository.count_tasks(job, queued=job.task_count),
-        demand=_as_row(demand, job),
+    job = _job(spec, job_id=job_id, account_id=asked.account_id, now=now)
+    return _Written(
+        new=NewJob(
+            job=job,
+            demand=_demand(spec, job, cell_id=verdict.home, now=now),
+            inputs=[task_input(task) for task in spec.tasks],
+            retries=max(0, spec.retry.attempts_max - 1),
+            event={"state": JobState.QUEUED, "name": job.name, "task_count": job.task_count},
+        )
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from broker.services import job_spec
-from broker.services.feasibility import RuledOut, judge
+from broker.services.feasibility import Fits, RuledOut, judge
 from broker.services.job_spec import JobSpec
 from broker.services.jobs import lease_window_ms
 from broker.services.refusals import NotFound
@@ -68,7 +68,7 @@ def plan_job(
     name = explaining.account_name(session, account_id)
     if name is None:
         raise NotFound("account", account_id)
-    verdict = judge(session, spec, tenant=name, salt="00000000")
+    verdict = judge(Fits(session), spec, tenant=name, salt="00000000")
     if not verdict.home:
         return _unserviceable(spec, verdict.ruled_out)
     found = _predict(

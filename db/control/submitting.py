@@ -30,78 +30,104 @@ class NewDemand:
     needs: dict[str, Any]
 
 
-_ASKER = text("""
-    SELECT a.name, ARRAY(
-        SELECT d.digest FROM unnest(CAST(:digests AS text[])) WITH ORDINALITY AS d (digest, place)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job (a plain value, not of the session), its demand, and a task for each input."""
+
+    job: Job
+    demand: NewDemand
+    inputs: Sequence[dict[str, Any]]
+    retries: int
+    event: dict[str, Any]
+
+
+_ASKERS = text("""
+    SELECT q.place, a.name, ARRAY(
+        SELECT d.digest FROM jsonb_array_elements_text(q.digests) WITH ORDINALITY AS d (digest, k)
         WHERE NOT EXISTS (SELECT FROM artifact_grants g
             WHERE g.digest = d.digest AND g.account_id = a.id)
-        ORDER BY d.place)
-    FROM accounts a WHERE a.id = :account_id
+        ORDER BY d.k)
+    FROM jsonb_to_recordset(CAST(:asked AS jsonb))
+        AS q (place int, account_id text, digests jsonb)
+    JOIN accounts a ON a.id = q.account_id
 """)
+# All of it in one document: arrays of texts, one for each column, cost several times that.
 _INSERT = text("""
-    WITH job AS (
+    WITH given AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS g (id text, account_id text,
+            name text, kind text, spec jsonb, task_count int, limit_micros bigint,
+            hold_micros bigint, hold_id text, created_at timestamptz, expires_at timestamptz,
+            inputs jsonb, retries int, demand_id text, cell_id text, resources jsonb, slots int,
+            duration_ms bigint, needs jsonb, event jsonb)
+    ), job AS (
         INSERT INTO jobs (id, account_id, name, kind, state, spec, task_count,
             limit_micros_per_hour, hold_micros, hold_id, created_at, expires_at)
-        VALUES (:id, :account_id, :name, :kind, 'queued', CAST(:spec AS jsonb), :task_count,
-            :limit, :hold_micros, :hold_id, :now, :expires_at)
+        SELECT id, account_id, name, kind, 'queued', spec, task_count, limit_micros, hold_micros,
+            hold_id, created_at, expires_at FROM given
     ), task AS (
         INSERT INTO tasks (id, job_id, index, state, input, retries_left, created_at)
-        SELECT new_id('task', :now), :id, t.place - 1, 'queued', t.input, :retries, :now
-        FROM jsonb_array_elements(CAST(:inputs AS jsonb)) WITH ORDINALITY AS t (input, place)
+        SELECT new_id('task', g.created_at), g.id, t.place - 1, 'queued', t.input, g.retries,
+            g.created_at
+        FROM given g, jsonb_array_elements(g.inputs) WITH ORDINALITY AS t (input, place)
     ), demand AS (
         INSERT INTO demands (id, job_id, account_id, cell_id, home_cell_id, state, resources,
             count_open, limit_micros_per_hour, duration_ms, needs, created_at)
-        VALUES (:demand_id, :id, :account_id, :cell_id, :cell_id, 'open',
-            CAST(:resources AS jsonb), :count, :limit, :duration_ms, CAST(:needs AS jsonb), :now)
+        SELECT demand_id, id, account_id, cell_id, cell_id, 'open', resources, slots, limit_micros,
+            duration_ms, needs, created_at FROM given
     ), event AS (
         INSERT INTO events (at, kind, account_id, subject_id, data)
-        VALUES (:now, 'job.submitted', :account_id, :id, CAST(:event AS jsonb))
+        SELECT created_at, 'job.submitted', account_id, id, event FROM given
     )
-    SELECT pg_notify('souk_demand', :cell_id), pg_notify('souk_event', '')
+    SELECT pg_notify('souk_event', '')
+    UNION ALL
+    SELECT pg_notify('souk_demand', c.cell_id) FROM (SELECT DISTINCT cell_id FROM given) c
 """)
 
 
-def read_asker(session: Session, account_id: str, digests: Sequence[str]) -> Asker | None:
-    """The account, and which of ``digests`` it has no grant for; None: no such account."""
-    row = session.execute(_ASKER, {"account_id": account_id, "digests": list(digests)}).first()
-    return None if row is None else Asker(row[0], tuple(row[1]))
+def read_askers(session: Session, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Asker | None]:
+    """For each (account, digests): the account, and which of the digests it has no grant for.
+
+    None where there is no such account.
+    """
+    document = [
+        {"place": place, "account_id": account, "digests": digests}
+        for place, (account, digests) in enumerate(asked)
+    ]
+    rows = session.execute(_ASKERS, {"asked": dump_json(document)})
+    found = {row[0]: Asker(row[1], tuple(row[2])) for row in rows}
+    return [found.get(place) for place in range(len(asked))]
 
 
-def insert_job(
-    session: Session,
-    job: Job,
-    demand: NewDemand,
-    inputs: Sequence[dict[str, Any]],
-    *,
-    retries: int,
-    event: dict[str, Any],
-) -> None:
-    """Write the job (a plain value, not of the session), a task for each input, and its demand."""
-    session.execute(
-        _INSERT,
-        {
-            "id": job.id,
-            "account_id": job.account_id,
-            "name": job.name,
-            "kind": job.kind,
-            "spec": dump_json(job.spec),
-            "task_count": job.task_count,
-            "limit": job.limit_micros_per_hour,
-            "hold_micros": job.hold_micros,
-            "hold_id": job.hold_id,
-            "now": job.created_at,
-            "expires_at": job.expires_at,
-            "inputs": dump_json(inputs),  # one document: text[] of 10,000 costs ten times that
-            "retries": retries,
-            "demand_id": demand.id,
-            "cell_id": demand.cell_id,
-            "resources": dump_json(demand.resources),
-            "count": demand.count,
-            "duration_ms": demand.duration_ms,
-            "needs": dump_json(demand.needs),
-            "event": dump_json(event),
-        },
-    )
+def insert_jobs(session: Session, jobs: Sequence[NewJob]) -> None:
+    """Write the jobs, a task for each input, and their demands; wake the market."""
+    if jobs:
+        session.execute(_INSERT, {"jobs": dump_json([_document(each) for each in jobs])})
+
+
+def _document(new: NewJob) -> dict[str, Any]:
+    job, demand = new.job, new.demand
+    return {
+        "id": job.id,
+        "account_id": job.account_id,
+        "name": job.name,
+        "kind": job.kind,
+        "spec": job.spec,
+        "task_count": job.task_count,
+        "limit_micros": job.limit_micros_per_hour,
+        "hold_micros": job.hold_micros,
+        "hold_id": job.hold_id,
+        "created_at": job.created_at,
+        "expires_at": job.expires_at,
+        "inputs": new.inputs,
+        "retries": new.retries,
+        "demand_id": demand.id,
+        "cell_id": demand.cell_id,
+        "resources": demand.resources,
+        "slots": demand.count,
+        "duration_ms": demand.duration_ms,
+        "needs": demand.needs,
+        "event": new.event,
+    }
 
 
 class CellFit(NamedTuple):
