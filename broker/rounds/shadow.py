@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
+from sqlalchemy.orm import Session
 
 from broker.services.snapshots import shadow_policy
+from db import events
 from db.control import rounds
 from db.engine import SessionFactory
 from db.errors import run_in_transaction
+from db.events import NewEvent
 from market import mechanisms
 from market.measures import measures
 from market.plan import Plan
 from market.snapshot import Policy, Snapshot
 
+EVENT = "round.shadow"
 TIME_SHARE = 0.2
 LOOK_AGAIN_AFTER_S = 2.0  # for a shadow policy that an operator has set
 
@@ -64,14 +68,7 @@ class Shadows:
         now = self.clock()
         run_in_transaction(
             self.sessions,
-            lambda session: rounds.insert_shadow(
-                session,
-                round_id=cleared.snapshot.round_id,
-                policy_id=policy.id,
-                live=live,
-                shadow=shadow,
-                now=now,
-            ),
+            lambda session: record(session, cleared.snapshot, policy, live, shadow, now=now),
         )
         return True
 
@@ -81,6 +78,31 @@ class Shadows:
                 self._policy = shadow_policy(session, mechanism=self.mechanism)
             self._look_at = self.monotonic() + LOOK_AGAIN_AFTER_S
         return self._policy
+
+
+def record(
+    session: Session,
+    snapshot: Snapshot,
+    policy: Policy,
+    live: dict[str, float],
+    shadow: dict[str, float],
+    *,
+    now: datetime,
+) -> None:
+    """Write both plans' figures, and tell operators and viewers what the shadow would be worth."""
+    round_id = snapshot.round_id
+    if not rounds.insert_shadow(
+        session, round_id=round_id, policy_id=policy.id, live=live, shadow=shadow, now=now
+    ):
+        return
+    told = {
+        "round_id": round_id,
+        "cell_id": snapshot.cell,
+        "policy_id": policy.id,
+        "welfare": live["welfare"],
+        "welfare_shadow": shadow["welfare"],
+    }
+    events.append(session, [NewEvent(kind=EVENT, subject_id=snapshot.cell, data=told)], now=now)
 
 
 def compare(cleared: Cleared, policy: Policy) -> tuple[dict[str, float], dict[str, float]]:

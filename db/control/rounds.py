@@ -125,7 +125,7 @@ SHADOW = text(
 INSERT_SHADOW = text("""
     INSERT INTO shadow_plans (round_id, policy_id, cell_id, live, shadow, created_at)
     SELECT r.id, :policy, r.cell_id, CAST(:live AS jsonb), CAST(:shadow AS jsonb), :now
-    FROM rounds r WHERE r.id = :round ON CONFLICT DO NOTHING
+    FROM rounds r WHERE r.id = :round ON CONFLICT DO NOTHING RETURNING 1
 """)
 CHARGES = text(
     "SELECT t.account, c.sequence, c.amount_micros, c.created_at"
@@ -211,10 +211,11 @@ def insert_shadow(
     live: Mapping[str, float],
     shadow: Mapping[str, float],
     now: datetime,
-) -> None:
-    """Write what a shadow policy would have made of a round, if the round is still there."""
+) -> bool:
+    """Write what a shadow policy would have made of a round; False if the round is gone."""
     values = {"live": dump_json(live), "shadow": dump_json(shadow)}
-    session.execute(INSERT_SHADOW, {**values, "round": round_id, "policy": policy_id, "now": now})
+    named = {**values, "round": round_id, "policy": policy_id, "now": now}
+    return session.execute(INSERT_SHADOW, named).scalar() is not None
 
 
 def read_charges(

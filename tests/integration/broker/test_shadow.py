@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from broker.rounds import Rounds
 from broker.rounds.single_flight import SingleFlight
 from broker.services.snapshot_store import unpack
-from db.tables import Lease, PolicyRow, RoundRow, ShadowPlan
+from db.tables import Event, Lease, PolicyRow, RoundRow, ShadowPlan
 from market import mechanisms
 from market.repeating import repeated
 from tests.factories import make_cell, make_job, make_node
@@ -88,6 +88,15 @@ def test_shadow_clears_the_same_round_and_changes_nothing(session, make_rounds):
         found.shadow
     )
     assert session.scalars(select(Lease.id).order_by(Lease.id)).all() == leases
+    told = session.scalars(select(Event).where(Event.kind == "round.shadow")).one()
+    assert (told.subject_id, told.account_id) == (cell.id, None)  # not for tenants nor owners
+    assert told.data == {
+        "round_id": row.id,
+        "cell_id": cell.id,
+        "policy_id": "policy_shadow",
+        "welfare": found.live["welfare"],
+        "welfare_shadow": found.shadow["welfare"],
+    }
 
 
 def test_shadow_that_cannot_clear_harms_nothing(session, make_rounds):
