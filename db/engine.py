@@ -7,6 +7,8 @@ import orjson
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from db.urls import sqlalchemy_url
+
 SessionFactory = sessionmaker[Session]
 
 LOCK_TIMEOUT_MS = 10_000
@@ -27,19 +29,6 @@ _KEEPALIVES: Mapping[str, object] = {
     "tcp_user_timeout": 20_000,
     "connect_timeout": 10,
 }
-
-
-def sqlalchemy_url(url: str) -> str:
-    """``url`` with the driver that we use, whichever scheme of PostgreSQL it was given with."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise ValueError("the database URL must begin with postgresql://")
-    return f"postgresql+psycopg://{rest}"
-
-
-def libpq_url(url: str) -> str:
-    """``url`` as libpq and psycopg take it."""
-    return sqlalchemy_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
 
 
 def make_engine(

@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.engine import libpq_url
+from db.urls import libpq_url
 
 DEMAND = "souk_demand"  # payload: cell id
 LEASE = "souk_lease"  # payload: job id

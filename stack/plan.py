@@ -1,7 +1,7 @@
 """From settings to what is run: ports, environment, and the stages of a start.
 
-postgres and mqtt → migrate → bootstrap → api, ingest, dispatch, worker, beat. A server whose URL
-the settings give is not started, only awaited.
+postgres and mqtt → migrate → bootstrap → api, ingest, dispatch, worker → beat, which only sets the
+worker off. A server whose URL the settings give is not started, only awaited.
 """
 
 import os
@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from broker.services.bootstrap_check import is_bootstrapped
 from broker.services.pki_files import PkiPaths, ensure_pki
 from broker.settings import Settings
+from db.standing import is_migrated
 from stack.databases import ensure_database
 from stack.home import Home
 from stack.mqtt_server import MqttServer, choose_kind
@@ -156,6 +158,7 @@ def _stages(
     return [
         _server_stage(settings, database, server),
         Stage(specs=tuple(_process_specs(settings, home))),
+        Stage(specs=(_beat_spec(settings, home),)),
     ]
 
 
@@ -174,8 +177,16 @@ def _server_stage(
         ),
         steps=(
             ready,
-            Step(name="migrate", argv=python("-m", "db.migrate")),
-            Step(name="bootstrap", argv=python("-m", "broker.services.bootstrap")),
+            Step(
+                name="migrate",
+                argv=python("-m", "db.migrate"),
+                done=partial(is_migrated, settings.database_url),
+            ),
+            Step(
+                name="bootstrap",
+                argv=python("-m", "broker.services.bootstrap"),
+                done=partial(is_bootstrapped, settings.database_url, settings.credentials_dir),
+            ),
         ),
     )
 
@@ -206,9 +217,7 @@ def _mqtt_spec(server: MqttServer) -> Spec:
 
 
 def _process_specs(settings: Settings, home: Home) -> list[Spec]:
-    celery = ("-m", "celery", "-A", "broker.tasks")
     level = settings.log_level.upper()
-    beat_schedule = settings.home / "run" / "beat-schedule"
     return [
         _api_spec(settings, home),
         _by_file(home, "ingest", "-m", "broker.ingest"),
@@ -216,13 +225,21 @@ def _process_specs(settings: Settings, home: Home) -> list[Spec]:
         _by_file(
             home,
             "worker",
-            *(*celery, "worker", "--loglevel", level, "-c", str(settings.worker_concurrency)),
+            *("-m", "celery", "-A", "broker.tasks", "worker", "--loglevel", level),
+            *("-c", str(settings.worker_concurrency)),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ),
-        _by_file(
-            home, "beat", *celery, "beat", "--loglevel", level, "--schedule", str(beat_schedule)
-        ),
     ]
+
+
+def _beat_spec(settings: Settings, home: Home) -> Spec:
+    return _by_file(
+        home,
+        "beat",
+        *("-m", "celery", "-A", "broker.tasks.timetable", "beat"),
+        *("--loglevel", settings.log_level.upper()),
+        *("--schedule", str(settings.home / "run" / "beat-schedule")),
+    )
 
 
 def _api_spec(settings: Settings, home: Home) -> Spec:

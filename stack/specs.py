@@ -32,10 +32,14 @@ class Spec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command that must succeed once before the next stage starts."""
+    """A command that must succeed once before the next stage starts.
+
+    It is left out where ``done()`` says that nothing is left to do.
+    """
 
     name: str
     argv: Sequence[str]
+    done: Callable[[], bool] = lambda: False
     env: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -128,6 +128,9 @@ class Supervisor:
 
     def _run_step(self, step: Step) -> None:
         began = time.monotonic()
+        if step.done():
+            self.report(step.name, "nothing to do")
+            return
         log_file = self.home.log_file(step.name)
         self.report(step.name, "started")
         with log_file.open("ab") as log:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from db.engine import libpq_url
+from db.urls import libpq_url
 
 _TURN = 0x736F7501  # first halves of the two lock keys; the second is the cell's hash
 _NEXT = 0x736F7502

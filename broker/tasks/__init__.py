@@ -1,4 +1,4 @@
-"""Celery tasks: rounds and housekeeping. ``celery -A broker.tasks worker`` and ``… beat``."""
+"""Celery tasks: rounds and housekeeping. ``celery -A broker.tasks worker`` runs them."""
 
 from broker.tasks.app import app
 

@@ -6,6 +6,7 @@ so one whose worker died is done again; every task may be.
 
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,9 +24,10 @@ from celery.signals import (
 from broker.logs import configure_logging
 from broker.readiness import ReadyThread
 from broker.settings import Settings, get_settings
-from db.engine import libpq_url
+from db.urls import libpq_url
 
 QUEUE = "souk_rounds"
+TASKS = ("broker.tasks.rounds", "broker.tasks.housekeeping")
 VISIBILITY_S = 120  # well above the longest task: a task of a dead worker is seen again after it
 TASK_TIME_MAX_S = 60
 PREFETCH = 16
@@ -50,10 +52,10 @@ def queue_url(settings: Settings) -> str:
     return libpq_url(settings.database_url).replace("postgresql://", "pgmq://", 1)
 
 
-def make_app(settings: Settings) -> Celery:
-    """The application for ``settings``."""
+def make_app(settings: Settings, *, tasks: Sequence[str] = TASKS) -> Celery:
+    """The application for ``settings``, with the modules of ``tasks`` loaded where it runs."""
     url = queue_url(settings)
-    made = Celery("souk", broker=url, include=["broker.tasks.rounds", "broker.tasks.housekeeping"])
+    made = Celery("souk", broker=url, include=list(tasks))
     made.conf.update(
         broker_transport_options=PGMQ_OPTIONS if url.startswith("pgmq") else {},
         broker_connection_retry_on_startup=True,

@@ -29,7 +29,7 @@ COMMANDS = {
     "dispatch": ("-m", "broker.dispatch"),
     "worker": ("-m", "celery", "-A", "broker.tasks", "worker", "-c", "1", "--without-gossip",
                "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
-    "beat": ("-m", "celery", "-A", "broker.tasks", "beat", "--loglevel", "WARNING"),
+    "beat": ("-m", "celery", "-A", "broker.tasks.timetable", "beat", "--loglevel", "WARNING"),
 }  # fmt: skip
 WAIT_S = 30.0
 

@@ -6,8 +6,9 @@ import time
 import psycopg
 from sqlalchemy import text
 
-from db.engine import SessionFactory, libpq_url
+from db.engine import SessionFactory
 from db.notify import DEMAND, LEASE, Listener, Notification, listen, notify, notify_all
+from db.urls import libpq_url
 
 
 def hear(listener: Listener, count: int) -> list[Notification]:

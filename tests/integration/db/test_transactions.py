@@ -6,8 +6,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db.engine import SessionFactory, libpq_url, sqlalchemy_url
+from db.engine import SessionFactory
 from db.errors import Busy, OutcomeUnknown, constraint_of, run_in_transaction
+from db.urls import libpq_url, sqlalchemy_url
 from tests.factories import make_cell
 
 DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION 'no luck' USING ERRCODE = '40P01'; END $$"

@@ -27,13 +27,14 @@ from stack.supervisor import StartFailed, Supervisor
 from stack.up import end_leftovers
 home = Home(Path(sys.argv[1])); home.make()
 plan = json.loads(sys.argv[2])
+DONE = "raise SystemExit('done before')"
 def spec(name, body):
     return Spec(name=name, prepare=lambda: [sys.executable, "-c", body], stop_grace_s=2.0,
                 ready=ready_by_file(home.ready_file(name)), alive_file=home.ready_file(name))
 def stage(given):
     return Stage(
         specs=tuple(spec(n, b) for n, b in given.get("specs", {}).items()),
-        steps=tuple(Step(name=n, argv=[sys.executable, "-c", b])
+        steps=tuple(Step(name=n, argv=[sys.executable, "-c", b], done=lambda b=b: b == DONE)
                     for n, b in given.get("steps", {}).items()))
 report = lambda name, text: print(name, text, flush=True)
 end_leftovers(home, report)
@@ -46,6 +47,7 @@ except StartFailed as failure:
 READY = "import os, time, pathlib; pathlib.Path(os.environ['SOUK_READY_FILE']).touch()\n"
 STEADY = READY + "time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + STEADY
+DONE = "raise SystemExit('done before')"
 FORKING = "import os\nif os.fork() == 0:\n import time; time.sleep(600)\n" + STEADY
 
 
@@ -110,6 +112,11 @@ def test_stages_start_in_order_and_end_in_reverse(supervise) -> None:
     assert firsts.index(("b", "stopped")) < firsts.index(("a", "stopped"))
     assert not any(each.alive for each in ids)
     assert run.home.read_state().phase == "stopped"
+
+
+def test_step_with_nothing_to_do_is_left_out(supervise) -> None:
+    run = supervise({"specs": {"a": STEADY}, "steps": {"s": DONE}}).wait_running()
+    assert "s nothing to do" in run.said
 
 
 def test_killed_process_is_started_again(supervise) -> None:

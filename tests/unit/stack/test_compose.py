@@ -47,7 +47,13 @@ def test_command_names_a_module_that_runs(name: str) -> None:
     module = module_of(command)
     assert runs(module), f"`python -m {module}` does nothing"
     if module == "celery":
-        assert find_spec(command[command.index("-A") + 1])
+        assert is_module(command[command.index("-A") + 1])
+
+
+def is_module(name: str) -> bool:
+    """Whether the checkout has this module; looked up by its file, as Celery's would connect."""
+    path = CHECKOUT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def runs(module: str) -> bool:

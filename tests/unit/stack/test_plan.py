@@ -71,7 +71,8 @@ def test_own_servers_are_started_in_order() -> None:
     plan = make_plan(Settings())
     assert [names(stage) for stage in plan.stages] == [
         ["postgres", "mqtt"],
-        ["api", "ingest", "dispatch", "worker", "beat"],
+        ["api", "ingest", "dispatch", "worker"],
+        ["beat"],
     ]
     assert steps(plan.stages[0]) == ["migrate", "bootstrap"]
 
