@@ -73,6 +73,16 @@ def test_replay_repeats_to_the_byte_and_compares(world: World, run: Run, tmp_pat
     assert "power_milliwatts" in table.output
 
 
+def test_replay_of_a_purchase_repeats_it(world: World, run: Run) -> None:
+    round_id = record(world, seed=4, mechanism="nearest")
+    same = run("market", "replay", "--rounds", round_id, "-o", "json")
+    assert same.exit_code == 0, same.output
+    (each,) = json.loads(same.output)["rounds"]
+    assert each["same_plan"]
+    assert each["recorded"] == each["replayed"]
+    assert each["recorded"]["slots"] > 0
+
+
 def test_replay_says_where_the_plan_is_another_than_recorded(world: World, run: Run) -> None:
     round_id = record(world, seed=9)
     with world.platform.sessions.begin() as session:

@@ -7,10 +7,13 @@ from sqlalchemy import select, text
 
 from allocator.least_finish import LeastFinish
 from broker.reconcile import Reconciler
+from broker.services import replays
 from broker.services.explain import explain_job
 from broker.services.job_spec import Constraints, Limits, Qos
 from broker.services.placing import place_jobs
 from db.tables import Attempt, Demand, Event, Job, Lease, RoundRow, Task
+from market import mechanisms
+from sim.instances import from_json, from_npz
 from tests.factories import (
     CODE_DIGEST,
     NOW,
@@ -90,6 +93,19 @@ def test_a_top_up_is_explained(session, look):
     assert found.rounds[0].slots_won == 3
     assert "would not end" in found.rounds[0].detail
     assert len(found.candidates) == 1
+
+
+@pytest.mark.parametrize("form", ["json", "npz"])
+def test_the_round_of_a_top_up_is_repeated_to_the_byte(session, look, form):
+    late(session)
+    look("topped_up")
+    row = session.scalars(select(RoundRow).where(RoundRow.mechanism == "nearest")).one()
+    packed = replays.instance(session, row.id, form=form)
+    snapshot = from_json(packed.decode()) if form == "json" else from_npz(packed)
+    plan = mechanisms.get(snapshot.policy.mechanism).clear(snapshot, budget_ms=row.budget_ms)
+    assert plan.mechanism == "nearest"
+    assert plan.count.sum() == row.slots_applied == 3
+    assert plan.digest() == row.digest
 
 
 @pytest.mark.parametrize(
