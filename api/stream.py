@@ -1,8 +1,9 @@
 """Follows the log of events once per process and hands it to every follower (SSE).
 
-The hub keeps the newest events in a bounded ring. A follower remembers its own cursor and takes
-from the ring what comes after it; if it has fallen off the ring's end (a slow client, a
-resumption), it reads the database until it has caught up. So a slow follower costs no memory.
+While anybody follows, the hub keeps the newest events in a bounded ring. A follower remembers its
+own cursor and takes from the ring what comes after it; if it has fallen off the ring's end (a slow
+client, a resumption), it reads the database until it has caught up. So a slow follower costs no
+memory, and events that nobody follows cost no reading.
 """
 
 import asyncio
@@ -134,10 +135,15 @@ class Hub:
         return await run_in_threadpool(read)
 
     async def _look(self) -> None:
-        """Take what is new into the ring."""
+        """Take what is new into the ring; while nobody follows, let it go."""
+        if not self._followers:
+            self._ring.clear()
+            self._ends_at = self._begins_after = None
+            return
         try:
             if self._ends_at is None:
                 self._ends_at = self._begins_after = await self._present()
+                self._wake()  # followers catch up to here from the database
             while found := await run_in_threadpool(self._read, self._ends_at):
                 self._take(found)
         except SQLAlchemyError as error:
