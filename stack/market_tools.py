@@ -171,11 +171,10 @@ def _chosen(souk: "Client", rounds: str, last: int, cell: str, since: str) -> It
         start = time_of(since, option="--since") if since else ""
         most = last or (None if since else LAST_DEFAULT)
         ids = []
-        for each in souk.market.rounds(cell_id=place):
+        for each in souk.market.rounds(cell_id=place, with_bids=True):
             if start and each.created_at and each.created_at.isoformat() < start:
                 break
-            if each.bid_count:
-                ids.append(each.id)
+            ids.append(each.id)
             if most is not None and len(ids) >= most:
                 break
         ids.reverse()

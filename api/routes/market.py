@@ -70,11 +70,20 @@ def list_price_history(
 
 
 @router.get("/market/rounds", response_model=RoundPage)
-def list_rounds(call: Reader, at: Pages, cell_id: Key | None = None) -> Response:
+def list_rounds(
+    call: Reader,
+    at: Pages,
+    cell_id: Key | None = None,
+    with_bids: Annotated[bool, Query(description="Only those in which somebody bid.")] = False,
+) -> Response:
     """Rounds, newest first."""
     found = call.transaction(
         lambda session: rounds.page(
-            session, cell_id=_cell_id(session, cell_id), after=at.after, limit=at.limit
+            session,
+            cell_id=_cell_id(session, cell_id),
+            with_bids=with_bids,
+            after=at.after,
+            limit=at.limit,
         )
     )
     return page(RoundPage, found, RoundView.of)

@@ -150,6 +150,9 @@ def prices(
 @market.command()
 def rounds(
     cell: InCell = "",
+    bids: Annotated[
+        bool, typer.Option("--bids", help="Only rounds in which somebody bid.")
+    ] = False,
     limit: Limit = ROWS_DEFAULT,
     watch: Watch = False,
     output: Output = OutputFormat.TABLE,
@@ -161,7 +164,7 @@ def rounds(
     with connect(context) as souk:
         wanted = cell_id(souk, cell) if cell else None
         show_list(
-            lambda: souk.market.rounds(cell_id=wanted, limit=limit),
+            lambda: souk.market.rounds(cell_id=wanted, with_bids=bids, limit=limit),
             _ROUNDS,
             output=output,
             watch=watch,

@@ -40,8 +40,12 @@ class Market:
         page = self._transport.get(path, **filters)
         return [parse(Price, item) for item in items_of(page, path)]
 
-    def rounds(self, *, cell_id: str | None = None, limit: int | None = None) -> Iterator[Round]:
-        return iterate(self._transport, "/v1/market/rounds", Round, limit=limit, cell_id=cell_id)
+    def rounds(
+        self, *, cell_id: str | None = None, with_bids: bool = False, limit: int | None = None
+    ) -> Iterator[Round]:
+        """Rounds, newest first; ``with_bids``: only those in which somebody bid."""
+        filters = {"cell_id": cell_id, "with_bids": "true" if with_bids else None}
+        return iterate(self._transport, "/v1/market/rounds", Round, limit=limit, **filters)
 
     def round(self, round_id: str) -> Mapping[str, Any]:
         """One round with its outcomes, as the API gives it."""

@@ -64,12 +64,19 @@ class BookLevel:
 
 
 def page(
-    session: Session, *, cell_id: str = "", after: Place | None = None, limit: int
+    session: Session,
+    *,
+    cell_id: str = "",
+    with_bids: bool = False,
+    after: Place | None = None,
+    limit: int,
 ) -> Page[RoundRow]:
-    """Rounds, newest first, without their snapshots."""
+    """Rounds (``with_bids``: in which somebody bid), newest first, without their snapshots."""
     statement = select(RoundRow).options(defer(RoundRow.snapshot))
     if cell_id:
         statement = statement.where(RoundRow.cell_id == cell_id)
+    if with_bids:
+        statement = statement.where(RoundRow.bid_count > 0)
     statement = newest_first(
         statement, at=RoundRow.created_at, id=RoundRow.id, after=after, limit=limit
     )

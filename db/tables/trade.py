@@ -69,6 +69,7 @@ class RoundRow(Base):
     __table_args__ = (
         Index("ix_rounds_cell_created", "cell_id", "created_at", "id"),
         Index("ix_rounds_created", "created_at", "id"),
+        Index("ix_rounds_with_bids", "created_at", "id", postgresql_where=text("bid_count > 0")),
         Index(
             "ix_rounds_with_snapshot", "created_at", postgresql_where=text("snapshot IS NOT NULL")
         ),

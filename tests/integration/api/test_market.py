@@ -60,6 +60,8 @@ def test_round_shows_the_outcomes_of_ones_own_bids(world: World) -> None:
     assert [each["id"] for each in rounds] == [round_id]
     assert 0 <= rounds[0]["gap"] <= 1
     assert rounds[0]["slots_sent_up"] == 7
+    path = "/v1/market/rounds"
+    assert world.tenant.client.get(path, params={"with_bids": True}).json()["items"] == []
     path = f"/v1/market/rounds/{round_id}"
     mine = world.tenant.client.get(path).json()["outcomes"]
     assert [(each["job_id"], each["loss"]) for each in mine] == [(job_id, "outbid")]
