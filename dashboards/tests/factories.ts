@@ -1,6 +1,15 @@
 /** Shapes of the contract with only what a test is about stated. */
 
-import type { Attempt, Job, Node, Overview, PriceRow, SoukEvent } from "../src/api/types";
+import type {
+  Attempt,
+  Job,
+  Node,
+  Overview,
+  PriceRow,
+  Round,
+  SoukEvent,
+  Statistic,
+} from "../src/api/types";
 
 export const AT = "2026-01-02T03:04:05Z";
 
@@ -93,6 +102,43 @@ export function makePrice(over: Partial<PriceRow> = {}): PriceRow {
     price_micros: 20_000,
     utilisation: 0.5,
     at: AT,
+    ...over,
+  };
+}
+
+export function makeRound(over: Partial<Round> = {}): Round {
+  return {
+    id: "round_1",
+    cell_id: "cell_1",
+    mechanism: "hierarchical",
+    bid_count: 1,
+    ask_count: 1,
+    slots_asked: 2,
+    slots_applied: 1,
+    slots_sent_up: 1,
+    welfare: 0.9,
+    bound: 1,
+    gap: 0.1,
+    created_at: AT,
+    ...over,
+  };
+}
+
+export function makeStatistic(over: Partial<Statistic> = {}): Statistic {
+  return {
+    cell_id: "cell_1",
+    cell_name: "harbour",
+    resource: "cpu_millis",
+    at: AT,
+    rounds: 3,
+    price_p10_micros: 10,
+    price_p50_micros: 20,
+    price_p90_micros: 30,
+    fill_rate: 0.5,
+    depth_free: 2_000,
+    depth_asked: 1_000,
+    demands: 4,
+    share_forwarded: 0.25,
     ...over,
   };
 }

@@ -64,7 +64,15 @@ describe("readForm", () => {
     });
   });
 
+  test("a deadline and the choice to top up are needs of quality", () => {
+    const { request, errors } = read({ deadlineS: "90", topUp: true });
+    expect(errors).toEqual({});
+    expect(request.qos).toEqual({ deadline_s: 90, top_up: true });
+  });
+
   test.each<[string, Partial<JobForm>]>([
+    ["qos/top_up", { topUp: true }],
+    ["qos/deadline_s", { deadlineS: "soon" }],
     ["wasm/module", { module: "sum.wasm" }],
     ["resources/cpu_millis", { cores: "0" }],
     ["resources/memory_bytes", { memoryMib: "much" }],

@@ -106,6 +106,47 @@ test("events read as sentences and lead to their subject", () => {
   expect(eventHref(failed)).toBe("/jobs/job_1");
 });
 
+test.each([
+  [
+    "job.forwarded",
+    { from_cell: "cell_1", to_cell: "cell_2", slots: 3 },
+    "sent on from harbour to cell_2, which bids for the 3 slots still lacking",
+  ],
+  [
+    "lease.topped_up",
+    { slots: 2, why: "it would be late" },
+    "topped up, 2 slots bought at the standing price: it would be late",
+  ],
+  [
+    "lease.moved",
+    { slots: 1, why: "the node is to be drained" },
+    "work moved, 1 slot bought elsewhere: the node is to be drained",
+  ],
+  [
+    "round.shadow",
+    { welfare: 2, welfare_shadow: 2.05 },
+    "shadow policy tried the round: welfare +2.5 %",
+  ],
+  [
+    "round.shadow",
+    { welfare: 2, welfare_shadow: 1 },
+    "shadow policy tried the round: welfare −50.0 %",
+  ],
+  [
+    "round.shadow",
+    { welfare: 1, welfare_shadow: 1 },
+    "shadow policy tried the round: as good as the live one",
+  ],
+  [
+    "round.shadow",
+    { welfare: 0, welfare_shadow: 0 },
+    "shadow policy tried the round: no difference",
+  ],
+])("%s says what happened: %o", (kind, data, sentence) => {
+  const cell = { id: "cell_1", name: "harbour" } as Cell;
+  expect(eventSentence(makeEvent(kind, { data }), makeOverview({ cells: [cell] }))).toBe(sentence);
+});
+
 describe("nodes", () => {
   const cell = (id: string, total: number): Cell => ({
     id,

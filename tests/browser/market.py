@@ -114,7 +114,7 @@ def _open_accounts(market: Market) -> None:
 
 
 def _upload_modules(market: Market, tenant: str) -> None:
-    for module in ("words", "loop", "exit"):
+    for module in ("words", "loop", "exit", "primes"):
         upload = market.calls.post(
             "/v1/artifacts",
             params={"name": f"{module}.wasm"},

@@ -17,6 +17,12 @@ export const getPriceHistory = (cellId: string, resource: string, from: string) 
     query("/v1/market/prices/history", { cell_id: cellId, resource, from, limit: 200 }),
   );
 
+export const listRounds = () =>
+  callJson<T.Page<T.Round>>("/v1/market/rounds?with_bids=true&limit=300");
+/** The longest step that there is, so that all since ``from`` is in one (or two) of it. */
+export const getStatistics = (from: string) =>
+  callJson<{ items: T.Statistic[] }>(query("/v1/market/statistics", { from, step_s: 31 * 86_400 }));
+
 export const listJobs = (filter: { state?: string; name?: string; cursor?: string | null }) =>
   callJson<T.Page<T.Job>>(query("/v1/jobs", { ...filter, limit: 50 }));
 export const getJob = (job: string) => callJson<T.Job>(`/v1/jobs/${id(job)}`);

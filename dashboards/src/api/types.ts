@@ -238,6 +238,38 @@ export interface PriceRow {
   at: string;
 }
 
+export interface Round {
+  id: string;
+  cell_id: string;
+  mechanism: string;
+  bid_count: number;
+  ask_count: number;
+  slots_asked: number;
+  slots_applied: number;
+  slots_sent_up: number;
+  welfare: number;
+  bound: number;
+  gap: number;
+  created_at: string;
+}
+
+/** One cell and resource over a step of time; null where there was nothing to measure. */
+export interface Statistic {
+  cell_id: string;
+  cell_name: string;
+  resource: string;
+  at: string;
+  rounds: number;
+  price_p10_micros: number | null;
+  price_p50_micros: number | null;
+  price_p90_micros: number | null;
+  fill_rate: number | null;
+  depth_free: number | null;
+  depth_asked: number | null;
+  demands: number;
+  share_forwarded: number | null;
+}
+
 export interface Invariant {
   name: string;
   ok: boolean;

@@ -6,17 +6,57 @@ import { shortId } from "../format/units";
 const text = (value: unknown): string =>
   typeof value === "string" || typeof value === "number" ? String(value) : "";
 
-/** What happened, without its subject. */
-export function eventSentence(event: SoukEvent): string {
+/** What moves a job's work in the market after it was submitted: its timeline tells them. */
+export const MOVES: ReadonlySet<string> = new Set([
+  "job.forwarded",
+  "lease.topped_up",
+  "lease.moved",
+]);
+
+const slotsOf = (event: SoukEvent): string => {
+  const slots = Number(event.data.slots ?? 0);
+  return `${slots} ${slots === 1 ? "slot" : "slots"}`;
+};
+
+const because = (why: unknown): string => (text(why) ? `: ${text(why)}` : "");
+
+/** Sentences of the kinds whose name says too little. */
+const SENTENCES: Record<string, (event: SoukEvent, overview: Overview | null) => string> = {
+  "round.cleared": (event) => `round cleared, ${slotsOf(event)} sold`,
+  "round.shadow": ({ data }) =>
+    `shadow policy tried the round: ${shadowWorth(Number(data.welfare), Number(data.welfare_shadow))}`,
+  "job.forwarded": (event, overview) =>
+    `sent on from ${cellName(event.data.from_cell, overview)} to ${cellName(
+      event.data.to_cell,
+      overview,
+    )}, which bids for the ${slotsOf(event)} still lacking`,
+  "lease.topped_up": (event) =>
+    `topped up, ${slotsOf(event)} bought at the standing price${because(event.data.why)}`,
+  "lease.moved": (event) =>
+    `work moved, ${slotsOf(event)} bought elsewhere${because(event.data.why)}`,
+};
+
+/** What happened, without its subject; cells by name where the overview knows them. */
+export function eventSentence(event: SoukEvent, overview: Overview | null = null): string {
   const { data, kind } = event;
-  if (kind === "round.cleared") {
-    const slots = Number(data.slots ?? 0);
-    return `round cleared, ${slots} ${slots === 1 ? "slot" : "slots"} sold`;
-  }
+  const told = SENTENCES[kind];
+  if (told) return told(event, overview);
   const [subject = "", change = ""] = kind.split(".", 2);
   const why = text(data.reason) || text(data.end_reason) || text(data.state_reason);
   const known = why && why !== "ok" ? ` (${why})` : "";
   return `${subject} ${change.replaceAll("_", " ")}${known}`;
+}
+
+function cellName(id: unknown, overview: Overview | null): string {
+  return overview?.cells.find((cell) => cell.id === id)?.name ?? shortId(text(id));
+}
+
+/** How the shadow's welfare compares with that of the plan in force, by the live policy's score. */
+function shadowWorth(live: number, shadow: number): string {
+  if (!(live > 0)) return shadow > 0 ? "it would have sold, the live one did not" : "no difference";
+  const change = (shadow / live - 1) * 100;
+  if (Math.abs(change) < 0.05) return "as good as the live one";
+  return `welfare ${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(1)} %`;
 }
 
 /** The page that shows what the event is about; null where there is none. */

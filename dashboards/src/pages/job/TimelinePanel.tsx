@@ -3,8 +3,8 @@
 import { getJobEvents } from "../../api/endpoints";
 import type { Job, SoukEvent } from "../../api/types";
 import { formatDuration } from "../../format/time";
-import { useLoaded, useNow } from "../../live/hooks";
-import { eventSentence } from "../../live/sentence";
+import { useLive, useLoaded, useNow } from "../../live/hooks";
+import { eventSentence, MOVES } from "../../live/sentence";
 import { Clock } from "../../ui/Figures";
 import { hasEnded } from "../../ui/JobTable";
 import { Panel } from "../../ui/Panel";
@@ -78,21 +78,35 @@ function JobEvents({ job }: { job: Job }) {
   const { data } = useLoaded(`events ${job.id}`, () => getJobEvents(job.id), {
     wakes: (event: SoukEvent) => concerns(event, job.id),
   });
+  const { overview } = useLive();
   if (!data || data.items.length === 0) return null;
+  const moves = data.items.filter((event) => MOVES.has(event.kind));
   return (
-    <details className="job-events">
-      <summary>
-        {data.items.length} {data.items.length === 1 ? "event" : "events"} on record
-      </summary>
-      <ol className="events">
-        {data.items.map((event) => (
-          <li key={event.id}>
-            <Clock at={event.at} />
-            <span>{eventSentence(event)}</span>
-            <span className="muted">{event.kind}</span>
-          </li>
-        ))}
-      </ol>
-    </details>
+    <>
+      {moves.length > 0 && (
+        <ol className="events job-moves" aria-label="How the market moved it">
+          {moves.map((event) => (
+            <li key={event.id}>
+              <Clock at={event.at} />
+              <span>{eventSentence(event, overview)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+      <details className="job-events">
+        <summary>
+          {data.items.length} {data.items.length === 1 ? "event" : "events"} on record
+        </summary>
+        <ol className="events">
+          {data.items.map((event) => (
+            <li key={event.id}>
+              <Clock at={event.at} />
+              <span>{eventSentence(event, overview)}</span>
+              <span className="muted">{event.kind}</span>
+            </li>
+          ))}
+        </ol>
+      </details>
+    </>
   );
 }

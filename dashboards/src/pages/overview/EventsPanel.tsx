@@ -12,6 +12,7 @@ const SHOWN_MAX = 14;
 export function EventsPanel({ feed }: { feed: readonly SoukEvent[] }) {
   // Each round moves prices; the panel of prices shows them better.
   const told = feed.filter((event) => event.kind !== "price.moved");
+  const { overview } = useLive();
   return (
     <Panel title="Events" note="since this page was opened">
       {told.length === 0 ? (
@@ -21,7 +22,7 @@ export function EventsPanel({ feed }: { feed: readonly SoukEvent[] }) {
           {told.slice(0, SHOWN_MAX).map((event) => (
             <li key={event.id}>
               <Clock at={event.at} />
-              <span>{eventSentence(event)}</span>
+              <span>{eventSentence(event, overview)}</span>
               <Subject event={event} />
             </li>
           ))}

@@ -8,6 +8,7 @@ import { EventsPanel } from "./EventsPanel";
 import { JobsPanel } from "./JobsPanel";
 import { KeyFigures } from "./KeyFigures";
 import { LedgerPanel } from "./LedgerPanel";
+import { MarketPanel } from "./MarketPanel";
 import { PricesPanel } from "./PricesPanel";
 
 export function OverviewPage() {
@@ -31,6 +32,7 @@ export function OverviewPage() {
       <div className="overview-columns">
         <div className="overview-main">
           <CellsPanel cells={overview.cells} nodes={overview.nodes} />
+          <MarketPanel />
           <JobsPanel jobs={overview.jobs} />
         </div>
         <div className="overview-side">

@@ -1,5 +1,6 @@
 /** What a slot needs and may cost, where it may run, and what ends it. */
 
+import { useId } from "react";
 import { errorAt } from "../../api/problem";
 import type { JobPlan } from "../../api/types";
 import { creditsForInput, formatCredits } from "../../format/money";
@@ -145,14 +146,6 @@ export function PlaceFields(props: FieldsProps) {
           label="Architecture"
           placeholder="any"
         />
-        <TextField
-          {...props}
-          field="latencyMs"
-          pointer="qos/latency_ms_max"
-          label="Latency at most"
-          unit="ms"
-          placeholder="any"
-        />
       </div>
       {form.cell && (
         <label className="check">
@@ -164,6 +157,48 @@ export function PlaceFields(props: FieldsProps) {
           Never outside this cell
         </label>
       )}
+    </Panel>
+  );
+}
+
+export function QualityFields(props: FieldsProps) {
+  const { form, set, errors } = props;
+  const wrong = errorAt(errors, "qos/top_up");
+  const id = useId();
+  return (
+    <Panel title="Quality of service">
+      <div className="fields fields-small">
+        <TextField
+          {...props}
+          field="deadlineS"
+          pointer="qos/deadline_s"
+          label="Deadline, from now"
+          unit="s"
+          placeholder="none"
+        />
+        <TextField
+          {...props}
+          field="latencyMs"
+          pointer="qos/latency_ms_max"
+          label="Latency at most"
+          unit="ms"
+          placeholder="any"
+        />
+      </div>
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={form.topUp}
+          aria-invalid={wrong ? true : undefined}
+          aria-describedby={id}
+          onChange={(event) => set("topUp", event.target.checked)}
+        />
+        Top up when it falls behind
+      </label>
+      <p className={`check-hint ${wrong ? "field-error" : "field-hint"}`} id={id}>
+        {wrong ??
+          "If it would miss its deadline, or its nodes become too slow or too far, it buys extra slots of the nearest nodes at once: at the standing price, never above the limit price, within the budget."}
+      </p>
     </Panel>
   );
 }

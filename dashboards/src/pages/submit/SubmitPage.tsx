@@ -9,7 +9,7 @@ import { maySubmit, useSession } from "../../session";
 import { Empty, ProblemNotice } from "../../ui/Panel";
 import { CodeFields } from "./CodeFields";
 import { EMPTY_FORM, readForm, type JobForm } from "./form";
-import { LimitFields, MarketFields, PlaceFields } from "./MarketFields";
+import { LimitFields, MarketFields, PlaceFields, QualityFields } from "./MarketFields";
 import { PlanPanel } from "./PlanPanel";
 import { usePlan } from "./usePlan";
 import { WorkFields } from "./WorkFields";
@@ -71,6 +71,7 @@ function SubmitForm() {
           <CodeFields {...fields} />
           <WorkFields {...fields} />
           <MarketFields {...fields} likely={planned.current ? planned.plan : null} />
+          <QualityFields {...fields} />
           <PlaceFields {...fields} />
           <LimitFields {...fields} />
         </div>

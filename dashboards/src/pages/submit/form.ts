@@ -26,6 +26,8 @@ export interface JobForm {
   maxTotalS: string;
   attempts: string;
   latencyMs: string;
+  deadlineS: string;
+  topUp: boolean;
 }
 
 export const EMPTY_FORM: JobForm = {
@@ -52,6 +54,8 @@ export const EMPTY_FORM: JobForm = {
   maxTotalS: "3600",
   attempts: "5",
   latencyMs: "",
+  deadlineS: "",
+  topUp: false,
 };
 
 export interface FormReading {
@@ -85,9 +89,8 @@ export function readForm(form: JobForm): FormReading {
     },
   };
   if (form.slots.trim()) request.slots_max = whole(form.slots, "slots_max", errors);
-  if (form.latencyMs.trim()) {
-    request.qos = { latency_ms_max: whole(form.latencyMs, "qos/latency_ms_max", errors) };
-  }
+  const needs = qos(form, errors);
+  if (Object.keys(needs).length) request.qos = needs;
   return { request, errors, missing: missingOf(form) };
 }
 
@@ -169,6 +172,19 @@ function place(form: JobForm, errors: Errors): Record<string, unknown> {
     ...(form.cell ? { cell: form.cell } : {}),
     ...(Object.keys(constraints).length ? { constraints } : {}),
   };
+}
+
+function qos(form: JobForm, errors: Errors): Record<string, unknown> {
+  const needs: Record<string, unknown> = {};
+  if (form.latencyMs.trim()) {
+    needs.latency_ms_max = whole(form.latencyMs, "qos/latency_ms_max", errors);
+  }
+  if (form.deadlineS.trim()) needs.deadline_s = seconds(form.deadlineS, "qos/deadline_s", errors);
+  if (!form.topUp) return needs;
+  if (Object.keys(needs).length === 0) {
+    errors["qos/top_up"] = "Give a deadline or a latency: without one it can never fall behind.";
+  }
+  return { ...needs, top_up: true };
 }
 
 /** `a=1, b=2` → `{a: "1", b: "2"}`. */

@@ -1,0 +1,163 @@
+/** How near to the best each cell's rounds came, how deep its book is, and what was paid. */
+
+import { getStatistics, listRounds } from "../../api/endpoints";
+import { platformNow } from "../../api/http";
+import type { Round, Statistic } from "../../api/types";
+import { formatPrice } from "../../format/money";
+import { amount, formatShare, resourceFormat } from "../../format/units";
+import { useLoaded } from "../../live/hooks";
+import { marketsOf, ROUNDS_SHOWN, shareOfBound, type CellMarket } from "../../live/market";
+import { Age } from "../../ui/Figures";
+import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+
+const WINDOW_MS = 60 * 60_000;
+const LOOK_MS = 5_000;
+const COLUMNS = 7;
+
+async function loadMarkets(): Promise<CellMarket[]> {
+  const from = new Date(platformNow() - WINDOW_MS).toISOString();
+  const [rounds, statistics] = await Promise.all([listRounds(), getStatistics(from)]);
+  return marketsOf(rounds.items, statistics.items);
+}
+
+export function MarketPanel() {
+  const { data, problem, refresh } = useLoaded("markets", loadMarkets, { idleMs: LOOK_MS });
+  return (
+    <Panel title="Rounds and book" note="last hour">
+      {problem && <ProblemNotice problem={problem} retry={refresh} />}
+      {!data && !problem && <Loading rows={3} label="Loading the rounds" />}
+      {data?.length === 0 && (
+        <Empty title="No round was cleared in the last hour">
+          <p>A cell clears a round as soon as somebody bids there.</p>
+        </Empty>
+      )}
+      {data && data.length > 0 && (
+        <div className="scroll">
+          <table className="table market-table">
+            <thead>
+              <tr>
+                <th scope="col">Resource</th>
+                <th scope="col" className="num" title="Nine tenths of the prices were higher">
+                  Price P10
+                </th>
+                <th scope="col" className="num">
+                  Median
+                </th>
+                <th scope="col" className="num" title="Nine tenths of the prices were lower">
+                  P90
+                </th>
+                <th scope="col" className="num" title="Mean over the rounds, before they sold">
+                  Free
+                </th>
+                <th scope="col" className="num" title="Mean over the rounds">
+                  Asked for
+                </th>
+                <th scope="col" className="num" title="Of what was asked for, over all rounds">
+                  Filled
+                </th>
+              </tr>
+            </thead>
+            {data.map((market) => (
+              <MarketRows key={market.cellId} market={market} />
+            ))}
+          </table>
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function MarketRows({ market: { name, rounds, resources } }: { market: CellMarket }) {
+  const last = rounds.at(-1);
+  const forwarded = resources[0]?.share_forwarded ?? 0;
+  return (
+    <tbody>
+      <tr className="cell-row">
+        <th scope="rowgroup" colSpan={COLUMNS}>
+          <div className="cell-head">
+            <span className="cell-name">{name}</span>
+            {last ? (
+              <>
+                <span className="round-share">
+                  <ShareBars rounds={rounds} name={name} />
+                  <span>
+                    <b>{formatShare(shareOfBound(last))}</b>{" "}
+                    <span className="muted">of the certified bound</span>
+                  </span>
+                </span>
+                <span className="muted">
+                  {last.slots_applied} of {last.slots_asked} slots sold by {last.mechanism},{" "}
+                  <Age at={last.created_at} />
+                </span>
+              </>
+            ) : (
+              <span className="muted">nobody has bid lately</span>
+            )}
+            {forwarded > 0 && (
+              <span className="muted">
+                {formatShare(forwarded)} of its jobs sent to other cells
+              </span>
+            )}
+          </div>
+        </th>
+      </tr>
+      {resources.map((row) => (
+        <ResourceRow key={row.resource} row={row} />
+      ))}
+    </tbody>
+  );
+}
+
+function ResourceRow({ row }: { row: Statistic }) {
+  const { label, unit, pricedPer } = resourceFormat(row.resource);
+  const price = (micros: number | null) =>
+    micros === null ? (
+      <span className="muted">–</span>
+    ) : (
+      <span title={`credits per ${pricedPer}`}>{formatPrice(Math.round(micros))}</span>
+    );
+  const depth = (units: number | null) =>
+    units === null ? <span className="muted">–</span> : amount(row.resource, units);
+  return (
+    <tr>
+      <th scope="row">
+        {label}{" "}
+        <span className="unit">
+          {unit}, cr/{pricedPer}
+        </span>
+      </th>
+      <td className="num">{price(row.price_p10_micros)}</td>
+      <td className="num">{price(row.price_p50_micros)}</td>
+      <td className="num">{price(row.price_p90_micros)}</td>
+      <td className="num">{depth(row.depth_free)}</td>
+      <td className="num">{depth(row.depth_asked)}</td>
+      <td className="num">
+        {row.fill_rate === null ? <span className="muted">–</span> : formatShare(row.fill_rate)}
+      </td>
+    </tr>
+  );
+}
+
+/** One bar a round, the newest at the right; a full bar is proven to be the best. */
+function ShareBars({ rounds, name }: { rounds: readonly Round[]; name: string }) {
+  const least = Math.min(...rounds.map(shareOfBound));
+  const label =
+    `Welfare of the last ${rounds.length} rounds with bids in ${name}: ` +
+    `at least ${formatShare(least)} of the bound`;
+  return (
+    <svg
+      className="share-bars"
+      viewBox={`0 0 ${ROUNDS_SHOWN * 3} 20`}
+      preserveAspectRatio="xMaxYMid meet"
+      role="img"
+      aria-label={label}
+    >
+      <title>{label}</title>
+      {rounds.map((round, at) => {
+        const height = Math.max(1, shareOfBound(round) * 20);
+        const x = (ROUNDS_SHOWN - rounds.length + at) * 3;
+        return <rect key={round.id} x={x} y={20 - height} width="2" height={height} />;
+      })}
+    </svg>
+  );
+}
