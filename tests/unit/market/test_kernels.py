@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market import feasible, losses, score
+from market import feasible, last_asks, losses, score
 from market.factors import problem_of
 from market.kernels import auction, pairs
 from market.kernels.pace import Pace
@@ -123,7 +123,7 @@ def test_last_constraints_are_those_of_the_plain_check(seed: int) -> None:
     snapshot = random_snapshot(bids=20, asks=6, seed=seed)
     bids = np.arange(20, dtype=np.int32)
     free = snapshot.asks.capacity
-    last = losses.last_asks(snapshot, bids, free=free, node_price=np.zeros(free.shape))
+    last = last_asks.last_asks(snapshot, bids, free=free, node_price=np.zeros(free.shape))
     for i in range(20):
         code, ask = losses.closest(snapshot, i)
         assert last.code[i] == code
