@@ -43,7 +43,7 @@ def give_up(
         if task.state == TaskState.FAILED
     )
     counts = reports.move_jobs(
-        session, [JobMove(id=job, failed=count) for job, count in sorted(failed.items())], now=now
+        session, [JobMove(id=job, failed=count) for job, count in sorted(failed.items())]
     )
     outbox.add(session, _cancels(rows.values(), reasons), now=now)
     ends = [

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from db.control.reports import AttemptMove, AttemptRow, TaskMove
@@ -125,8 +125,12 @@ def attempt_step(
     if not ended:
         return move
     elapsed_ms = max(0, int((now - row.assigned_at).total_seconds() * 1000))
+    # Of short work start and end are told together: it began as long ago as it ran.
+    began = now - timedelta(milliseconds=min(usage.wall_ms, elapsed_ms))
     return replace(
         move,
+        accepted_at=began,
+        started_at=began if ran else None,
         reason=reason,
         detail=report.detail[:DETAIL_CHARS_MAX],
         exit_code=_int32(report.exit_code),

@@ -71,7 +71,7 @@ class _Moves:
     attempts: list[AttemptMove] = field(default_factory=list)
     tasks: list[TaskMove] = field(default_factory=list)
     results: list[tuple[str, int, str]] = field(default_factory=list)  # digest, bytes, account
-    started: set[str] = field(default_factory=set)  # jobs
+    started: dict[str, datetime] = field(default_factory=dict)  # by job
     succeeded: Counter[str] = field(default_factory=Counter)  # tasks by job
     failed: Counter[str] = field(default_factory=Counter)
     freed: set[str] = field(default_factory=set)  # jobs with a slot free or a task to place
@@ -104,7 +104,7 @@ def apply_reports(
     reports.move_attempts(session, moves.attempts)
     reports.move_tasks(session, moves.tasks)
     reports.add_results(session, moves.results, now=now)
-    counts = reports.move_jobs(session, _job_moves(moves), now=now)
+    counts = reports.move_jobs(session, _job_moves(moves))
     _tell_started(session, counts, now=now)
     outcome.ended_jobs = end_jobs(
         session, _finished(counts), fee_basis_points=fee_basis_points, now=now
@@ -238,7 +238,8 @@ def _steps(
         move = attempt_step(row, history, reason=reason, now=now)
         moves.attempts.append(move)
         if move.started_at is not None:
-            moves.started.add(row.job_id)
+            before = moves.started.get(row.job_id, move.started_at)
+            moves.started[row.job_id] = min(before, move.started_at)
         if move.ended_at is not None:
             _end_step(moves, outcome, row, report, reason, now=now)
     return moves
@@ -271,13 +272,13 @@ def _end_step(
 
 
 def _job_moves(moves: _Moves) -> list[JobMove]:
-    touched = moves.started | moves.succeeded.keys() | moves.failed.keys()
+    touched = moves.started.keys() | moves.succeeded.keys() | moves.failed.keys()
     return [
         JobMove(
             id=job,
             succeeded=moves.succeeded[job],
             failed=moves.failed[job],
-            started=job in moves.started,
+            started_at=moves.started.get(job),
         )
         for job in sorted(touched)
     ]

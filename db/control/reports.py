@@ -71,12 +71,12 @@ class TaskMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobMove:
-    """What is added to a job's counts, and whether it has begun to run."""
+    """What is added to a job's counts, and since when it runs if that is news."""
 
     id: str
     succeeded: int = 0
     failed: int = 0
-    started: bool = False
+    started_at: datetime | None = None
 
 
 class JobCounts(NamedTuple):
@@ -148,15 +148,17 @@ _ATTEMPTS = text(f"""
         memory_peak_bytes = m.memory_peak_bytes, bytes_in = m.bytes_in, bytes_out = m.bytes_out,
         energy_millijoules = m.energy_millijoules,
         accepted_at = coalesce(a.accepted_at, m.accepted_at),
-        started_at = coalesce(a.started_at, m.started_at), ended_at = m.ended_at
+        started_at = coalesce(a.started_at, greatest(m.started_at, a.accepted_at)),
+        ended_at = m.ended_at
     FROM {_unnest(AttemptMove)}
     WHERE a.id = m.id
 """)
 _JOBS = text(f"""
     UPDATE jobs j SET tasks_succeeded = j.tasks_succeeded + m.succeeded,
         tasks_failed = j.tasks_failed + m.failed,
-        state = CASE WHEN m.started AND j.state = 'matched' THEN 'running' ELSE j.state END,
-        started_at = CASE WHEN m.started THEN coalesce(j.started_at, :now) ELSE j.started_at END,
+        state = CASE WHEN m.started_at IS NOT NULL AND j.state = 'matched' THEN 'running'
+            ELSE j.state END,
+        started_at = coalesce(j.started_at, m.started_at),
         version = j.version + 1
     FROM {_unnest(JobMove)}, jobs old
     WHERE j.id = m.id AND old.id = m.id AND j.ended_at IS NULL
@@ -221,11 +223,11 @@ def move_attempts(session: Session, moves: Sequence[AttemptMove]) -> None:
         session.execute(_ATTEMPTS, _columns(moves))
 
 
-def move_jobs(session: Session, moves: Sequence[JobMove], *, now: datetime) -> list[JobCounts]:
+def move_jobs(session: Session, moves: Sequence[JobMove]) -> list[JobCounts]:
     """Add to the counts of live jobs and start those that have begun."""
     if not moves:
         return []
-    rows = session.execute(_JOBS, {**_columns(moves), "now": now})
+    rows = session.execute(_JOBS, _columns(moves))
     return [JobCounts._make(row) for row in rows]
 
 

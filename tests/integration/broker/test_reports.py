@@ -36,7 +36,11 @@ def test_a_success_ends_pays_and_keeps_its_result(session):
     job = fresh(session, Job, work.job)
     assert (job.state, job.tasks_succeeded) == ("succeeded", 1)
     assert job.cost_micros == 20  # 2 s at 10 micros a second
-    assert job.started_at == LATER
+    # Start and end were told together: it began as long before as it ran.
+    began = LATER - dt.timedelta(seconds=2)
+    attempt = session.get(Attempt, work.attempts[0])
+    assert (job.started_at, attempt.started_at, attempt.accepted_at) == (began, began, began)
+    assert (job.ended_at, attempt.ended_at) == (LATER, LATER)
     task = session.get(Task, work.tasks[0])
     assert (task.state, task.result_bytes) == ("succeeded", 2)
     assert store.held[task.result_digest] == b"42"
@@ -44,6 +48,14 @@ def test_a_success_ends_pays_and_keeps_its_result(session):
     assert grant is not None
     assert session.get(Lease, work.lease).state == "released"
     assert outcome.good == {work.node: 1}
+
+
+def test_a_start_that_was_told_is_not_moved_by_the_end(session):
+    work = placed(session)
+    send(session, work.node, report(work.attempts[0], work.fence, "running"), now=NOW)
+    send(session, work.node, report(work.attempts[0], work.fence, "succeeded"))
+    assert fresh(session, Attempt, work.attempts[0]).started_at == NOW
+    assert session.get(Job, work.job).started_at == NOW
 
 
 def test_a_repeated_end_changes_nothing(session):
