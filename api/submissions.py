@@ -3,7 +3,8 @@
 The plain way is a transaction for each request. Those of one tenant then wait for each other's
 commit, since a hold locks the balance, and all wait for each other's NOTIFY. Here a submission
 that finds nothing under way is written at once; what arrives meanwhile is written together after
-it. What is refused is refused by itself: the others of its batch go through.
+it. What is refused is refused by itself: the others of its batch go through. A balance that is kept
+locked by somebody holds a batch up for the lock timeout; then each of it is written by itself.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from fastapi import Response
 from prometheus_client import Histogram
 from sqlalchemy.orm import Session
@@ -26,7 +28,7 @@ from broker.services import jobs
 from broker.services.jobs import Submission
 from broker.services.refusals import Refusal
 from db import idempotency
-from db.errors import OutcomeUnknown
+from db.errors import OutcomeUnknown, run_in_transaction
 from db.idempotency import Claim, StoredAnswer
 from db.ledger import InsufficientFunds
 from db.repositories.jobs import JobRecord
@@ -34,6 +36,7 @@ from db.repositories.jobs import JobRecord
 BATCH_MAX = 64
 TASKS_MAX = 100  # of a job that others wait for, and bytes; larger ones are written by themselves
 BYTES_MAX = 65_536
+log = structlog.get_logger(__name__)
 BATCH = Histogram(
     "souk_api_submissions", "Jobs written in one transaction", buckets=(1, 2, 4, 8, 16, 32, 64)
 )
@@ -48,8 +51,21 @@ class Asked:
     answer: "asyncio.Future[Response]"
 
     @property
+    def account_id(self) -> str:
+        return self.call.principal.account_id
+
+    @property
     def key(self) -> tuple[str, str]:
-        return self.call.principal.account_id, self.call.idempotency_key
+        return self.account_id, self.call.idempotency_key
+
+    def settle(self, answer: Response | Exception) -> None:
+        """Give the answer, unless who asked has gone."""
+        if self.answer.done():
+            return
+        if isinstance(answer, Response):
+            self.answer.set_result(answer)
+        else:
+            self.answer.set_exception(answer)
 
 
 class Submissions:
@@ -59,6 +75,7 @@ class Submissions:
         self._platform = platform
         self._waiting: deque[Asked] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
 
     async def put(self, call: Call, body: JobRequest) -> Response:
         """The answer to a submission, once it is on record; raises what refuses it."""
@@ -67,9 +84,19 @@ class Submissions:
         loop = asyncio.get_running_loop()
         asked = Asked(call=call, body=body, answer=loop.create_future())
         self._waiting.append(asked)
-        if self._writing is None or self._writing.done():
+        if not self.busy:
             self._writing = loop.create_task(self._write_all(), name="submissions")
         return await asked.answer
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is under way."""
+        return self._writing is not None and not self._writing.done()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the batch that is under way."""
+        return len(self._waiting)
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -83,12 +110,20 @@ class Submissions:
                 self._waiting.clear()
                 raise
             for asked, answer in zip(batch, found, strict=True):
-                if asked.answer.done():  # who asked has gone
-                    continue
-                if isinstance(answer, Response):
-                    asked.answer.set_result(answer)
+                if answer is None:
+                    self._write_alone(asked)
                 else:
-                    asked.answer.set_exception(answer)
+                    asked.settle(answer)
+
+    def _write_alone(self, asked: Asked) -> None:
+        """Beside the batches, which it shall not hold up."""
+
+        async def work() -> None:
+            asked.settle(await run_in_threadpool(_answer, asked))
+
+        task = asyncio.get_running_loop().create_task(work(), name="submission")
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
 
     def _take(self) -> list[Asked]:
         """The next batch, in which no Idempotency-Key is twice: the later one is a repetition."""
@@ -102,33 +137,29 @@ class Submissions:
             batch.append(self._waiting.popleft())
         return batch
 
-    def _write(self, batch: Sequence[Asked]) -> list[Response | Exception]:
-        """Answer each of ``batch``: together, or one by one where they cannot be."""
-        if len(batch) > 1:
-            try:
-                return self._platform.transaction(lambda session: _together(session, batch))
-            except InsufficientFunds as short:
-                return self._without(batch, short.account_id)
-            except OutcomeUnknown as unknown:
-                return [unknown] * len(batch)
-            except Exception:  # noqa: S110 - each hears of its own below
-                pass
-        return [_answer(asked) for asked in batch]
+    def _write(self, batch: Sequence[Asked]) -> list[Response | Exception | None]:
+        """Answer ``batch``; None for each that is to be written by itself."""
+        try:
+            return run_in_transaction(
+                self._platform.sessions, lambda session: _together(session, batch), tries_max=1
+            )
+        except InsufficientFunds as short:
+            if len(batch) == 1:
+                return [short]
+            return self._without(batch, short.account_id)
+        except OutcomeUnknown as unknown:
+            return [unknown] * len(batch)
+        except Exception as error:
+            log.info("jobs are written one by one", jobs=len(batch), why=repr(error)[:200])
+            return [None] * len(batch)
 
-    def _without(self, batch: Sequence[Asked], account_id: str) -> list[Response | Exception]:
+    def _without(
+        self, batch: Sequence[Asked], account_id: str
+    ) -> list[Response | Exception | None]:
         """Write what is not the account's, which has too little for all that it asks for."""
-        others = [asked for asked in batch if asked.call.principal.account_id != account_id]
-        answers = iter(self._write(others))
-        return [
-            _answer(asked) if asked.call.principal.account_id == account_id else next(answers)
-            for asked in batch
-        ]
-
-
-def _bytes(call: Call) -> int:
-    """How large the request is; one that does not say counts as large."""
-    said = call.request.headers.get("content-length", "")
-    return int(said) if said.isdecimal() else BYTES_MAX + 1
+        others = [asked for asked in batch if asked.account_id != account_id]
+        answers = iter(self._write(others) if others else ())
+        return [None if asked.account_id == account_id else next(answers) for asked in batch]
 
 
 def _answer(asked: Asked) -> Response | Exception:
@@ -136,6 +167,12 @@ def _answer(asked: Asked) -> Response | Exception:
         return _alone(asked.call, asked.body)
     except Exception as error:
         return error
+
+
+def _bytes(call: Call) -> int:
+    """How large the request is; one that does not say counts as large."""
+    said = call.request.headers.get("content-length", "")
+    return int(said) if said.isdecimal() else BYTES_MAX + 1
 
 
 def _alone(call: Call, body: JobRequest) -> Response:
@@ -149,7 +186,7 @@ def _alone(call: Call, body: JobRequest) -> Response:
     return once(call, work)
 
 
-def _together(session: Session, batch: Sequence[Asked]) -> list[Response | Exception]:
+def _together(session: Session, batch: Sequence[Asked]) -> list[Response | Exception | None]:
     """Submit all of ``batch``. Raises where one of them keeps the others from the record."""
     claims = idempotency.claim_all(session, [_claim(asked.call) for asked in batch])
     names = Names(session)
@@ -158,7 +195,7 @@ def _together(session: Session, batch: Sequence[Asked]) -> list[Response | Excep
         for asked, claim in zip(batch, claims, strict=True)
     ]
     written = iter(jobs.submit_all(session, [s for s in found if isinstance(s, Submission)]))
-    answers: list[Response | Exception] = []
+    answers: list[Response | Exception | None] = []
     stored: list[tuple[Claim, StoredAnswer]] = []
     for asked, each in zip(batch, found, strict=True):
         outcome = next(written) if isinstance(each, Submission) else each
@@ -178,7 +215,7 @@ def _submission(names: Names, asked: Asked) -> Submission | Refusal:
         spec = read_spec(names, asked.call, asked.body)
     except Refusal as refusal:
         return refusal
-    return Submission(account_id=asked.call.principal.account_id, spec=spec, at=asked.call.now)
+    return Submission(account_id=asked.account_id, spec=spec, at=asked.call.now)
 
 
 def _repeated(call: Call, found: idempotency.Found) -> Response | Exception | None:

@@ -30,12 +30,13 @@ class Names:
         return model.digest
 
     def _find_cell(self, key: str) -> str:
-        cell = cells.get(self._session, key)
-        if cell is None:
+        found = cells.place_of(self._session, key)
+        if found is None:
             raise NotFound("cell", key)
-        if cell.level != "cell":
-            raise Invalid(f"{cell.name!r} is a {cell.level}, not a cell.", pointer="/cell")
-        return cell.id
+        cell_id, name, level = found
+        if level != "cell":
+            raise Invalid(f"{name!r} is a {level}, not a cell.", pointer="/cell")
+        return cell_id
 
 
 def read_spec(names: Names, call: Call, body: JobRequest) -> JobSpec:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import case, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from db.repositories.paging import Page, Place, cut, newest_first
@@ -29,9 +29,18 @@ class CellRecord:
     prices: list[StandingPrice] = field(default_factory=list)
 
 
+_PLACE = text("SELECT id, name, level FROM cells WHERE id = :key OR name = :key")
+
+
 def get(session: Session, key: str) -> Cell | None:
     """The cell with this id or name."""
     return session.scalar(select(Cell).where(or_(Cell.id == key, Cell.name == key)))
+
+
+def place_of(session: Session, key: str) -> tuple[str, str, str] | None:
+    """(id, name, level) of the cell with this id or name; for those who need no more."""
+    row = session.execute(_PLACE, {"key": key}).first()
+    return None if row is None else (row[0], row[1], row[2])
 
 
 def any_exists(session: Session) -> bool:
