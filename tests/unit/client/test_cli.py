@@ -283,6 +283,7 @@ def test_rounds_above_the_cells(platform, run):
     path = "/v1/market/upper-rounds"
     found = {"id": "upper_1", "place": "cell_9", "place_name": "coast", "bid_count": 3}
     found |= {"bids_handed_down": 2, "slots_asked": 9, "slots_handed_down": 7, "bytes_up": 2048}
+    found |= {"timings_ms": {"read": 12.4, "clear": 30.2}}
     page = httpx.Response(200, json={"items": [found], "next_cursor": None})
     empty = httpx.Response(200, json={"items": [], "next_cursor": None})
     platform.answer_next("GET", path, page, empty)
@@ -290,5 +291,13 @@ def test_rounds_above_the_cells(platform, run):
     assert platform.requests[-1].url.params["place"] == "coast"
     heading, row = shown.splitlines()[:2]
     assert row.split()[:4] == ["upper_1", "coast", "2/3", "7/9"]
+    assert row.split()[-2] == "43"  # 12.4 + 30.2 ms
     assert "SLOTS DOWN" in heading
     assert "none had to send anything up" in run("market", "upper-rounds").stdout
+
+
+def test_a_rounds_time_is_not_the_sum_of_all_that_its_mechanism_notes(platform, run):
+    timings = {"snapshot": 56.7, "clear": 54.5, "search_ms": 20.0, "moves": 60_000.0}
+    page = {"items": [{"id": "round_1", "timings_ms": timings}], "next_cursor": None}
+    platform.answer_next("GET", "/v1/market/rounds", httpx.Response(200, json=page))
+    assert run("market", "rounds").stdout.splitlines()[1].split()[-2] == "111"
