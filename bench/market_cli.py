@@ -9,21 +9,20 @@ import gzip
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from market.kernels import auction
-from market.measures import measures
 from market.mechanisms import get, names
-from market.plan import Plan
-from market.snapshot import Policy, Snapshot
+from market.snapshot import Snapshot
 from sim import traces
 from sim.generators import random_snapshot
 from sim.hard import Arrays, hard_problem, hard_values
 from sim.instances import InvalidInstance, from_json, from_npz, plan_facts, to_json, to_npz
+from sim.replay import Other, Recorded, replay
 
 BUDGET_MS = 1_000
 WEIGHTS = ("cost", "qos", "energy", "fairness")
@@ -118,30 +117,6 @@ def trace_lines(path: Path) -> list[str]:
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode().splitlines()
 
 
-def replay(
-    snapshots: Sequence[Snapshot], *, mechanism: str, policy: Policy | None, budget_ms: int
-) -> list[dict[str, Any]]:
-    """Clears recorded rounds twice, as recorded and as asked, and gives the differences."""
-    return [
-        {
-            "round": snapshot.round_id,
-            "recorded": measures(snapshot, recleared(snapshot, None, None, budget_ms)),
-            "replayed": measures(snapshot, recleared(snapshot, mechanism, policy, budget_ms)),
-        }
-        for snapshot in snapshots
-    ]
-
-
-def recleared(
-    snapshot: Snapshot, mechanism: str | None, policy: Policy | None, budget_ms: int
-) -> Plan:
-    """The plan of a recorded round under another mechanism or policy, the clock kept out."""
-    chosen = policy or snapshot.policy
-    steady = replace(chosen, parameters={**chosen.parameters, "repeatable": 1.0})
-    name = mechanism or chosen.mechanism
-    return get(name).clear(replace(snapshot, policy=steady), budget_ms=budget_ms)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="souk market", description=__doc__)
@@ -167,9 +142,9 @@ def parser() -> argparse.ArgumentParser:
     three.add_argument("--asks", type=int, default=888)
     three.add_argument("--seed", type=int, default=0)
     three.add_argument("--out", type=Path, required=True)
-    four = commands.add_parser("replay", help="clear recorded rounds under another mechanism")
+    four = commands.add_parser("replay", help="clear recorded rounds again, as told")
     four.add_argument("--rounds", type=Path, nargs="+", required=True)
-    four.add_argument("--mechanism", choices=names(), required=True)
+    four.add_argument("--mechanism", choices=names())
     four.add_argument("--weights", type=float, nargs=4, metavar=tuple(WEIGHTS))
     four.add_argument("--budget-ms", type=int, default=BUDGET_MS)
     return top
@@ -211,12 +186,11 @@ def _run(given: argparse.Namespace) -> None:
         )
         write_instance(snapshot, given.out)
     else:
-        rounds = [read_instance(path) for path in given.rounds]
-        policy = with_weights(rounds[0], given.weights).policy if given.weights else None
-        for row in replay(
-            rounds, mechanism=given.mechanism, policy=policy, budget_ms=given.budget_ms
-        ):
-            print(json.dumps(row))
+        weights = dict(zip(WEIGHTS, given.weights, strict=True)) if given.weights else None
+        other = Other(mechanism=given.mechanism, weights=weights)
+        for path in given.rounds:
+            recorded = Recorded(snapshot=read_instance(path), budget_ms=given.budget_ms)
+            print(json.dumps(asdict(replay(recorded, other))))
 
 
 def _summary(facts: dict[str, Any]) -> str:
