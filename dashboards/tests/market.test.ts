@@ -6,7 +6,8 @@ describe("marketsOf", () => {
   test("rounds with bids, oldest first, under their cell; cells by name", () => {
     const rounds = [
       makeRound({ id: "newest" }),
-      makeRound({ id: "of nobody", bid_count: 0 }),
+      makeRound({ id: "of nobody", bound: 0 }),
+      makeRound({ id: "a top-up", mechanism: "nearest" }),
       makeRound({ id: "elsewhere", cell_id: "cell_2" }),
       makeRound({ id: "oldest" }),
     ];

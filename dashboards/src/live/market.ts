@@ -16,6 +16,9 @@ export interface CellMarket {
 /** What a round reached of the most that any plan could have: 1 is proven to be the best. */
 export const shareOfBound = (round: Round): number => Math.min(1, Math.max(0, 1 - round.gap));
 
+/** A purchase beside the rounds (a top-up, a move): one bid that takes what is nearest. */
+const isPurchase = (round: Round): boolean => round.mechanism === "nearest";
+
 /** One entry a cell that has cleared anything, by name. */
 export function marketsOf(
   rounds: readonly Round[],
@@ -27,7 +30,7 @@ export function marketsOf(
       cellId,
       name,
       rounds: rounds
-        .filter((round) => round.cell_id === cellId && round.bid_count > 0 && round.bound > 0)
+        .filter((round) => round.cell_id === cellId && round.bound > 0 && !isPurchase(round))
         .slice(0, ROUNDS_SHOWN)
         .reverse(),
       resources: resourcesOf(statistics.filter((row) => row.cell_id === cellId)),

@@ -57,7 +57,7 @@ export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<A
                 </th>
                 <th scope="col">Node</th>
                 <th scope="col">State</th>
-                <th scope="col" className="col-span">
+                <th scope="col" className="col-span mid-only">
                   When
                 </th>
                 <th scope="col" className="num">
@@ -106,7 +106,7 @@ function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to:
           <span className="muted"> exit {attempt.exit_code}</span>
         )}
       </td>
-      <td>
+      <td className="mid-only">
         <SpanBar span={spanOf(attempt, from, to)} state={attempt.state} />
       </td>
       <td className="num">{used(attempt.wall_ms, formatDuration)}</td>

@@ -66,7 +66,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
                   {term === "qos" ? "QoS" : term}
                 </th>
               ))}
-              <th scope="col" className="num">
+              <th scope="col" className="num mid-only">
                 Score
               </th>
               <th scope="col" className="num">
@@ -89,7 +89,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
                     />
                   </td>
                 ))}
-                <td className="num">{candidate.score.toPrecision(3)}</td>
+                <td className="num mid-only">{candidate.score.toPrecision(3)}</td>
                 <td className="num">
                   {formatPrice(candidate.rate_micros_per_hour)} <span className="unit">cr</span>
                 </td>

@@ -37,13 +37,21 @@ export function MarketPanel() {
             <thead>
               <tr>
                 <th scope="col">Resource</th>
-                <th scope="col" className="num" title="Nine tenths of the prices were higher">
+                <th
+                  scope="col"
+                  className="num mid-only"
+                  title="Nine tenths of the prices were higher"
+                >
                   Price P10
                 </th>
                 <th scope="col" className="num">
                   Median
                 </th>
-                <th scope="col" className="num" title="Nine tenths of the prices were lower">
+                <th
+                  scope="col"
+                  className="num mid-only"
+                  title="Nine tenths of the prices were lower"
+                >
                   P90
                 </th>
                 <th scope="col" className="num" title="Mean over the rounds, before they sold">
@@ -123,12 +131,12 @@ function ResourceRow({ row }: { row: Statistic }) {
       <th scope="row">
         {label}{" "}
         <span className="unit">
-          {unit}, cr/{pricedPer}
+          {unit} at cr/{pricedPer}
         </span>
       </th>
-      <td className="num">{price(row.price_p10_micros)}</td>
+      <td className="num mid-only">{price(row.price_p10_micros)}</td>
       <td className="num">{price(row.price_p50_micros)}</td>
-      <td className="num">{price(row.price_p90_micros)}</td>
+      <td className="num mid-only">{price(row.price_p90_micros)}</td>
       <td className="num">{depth(row.depth_free)}</td>
       <td className="num">{depth(row.depth_asked)}</td>
       <td className="num">

@@ -121,7 +121,7 @@ export function PlaceFields(props: FieldsProps) {
               value={form.cell}
               onChange={(event) => set("cell", event.target.value)}
             >
-              <option value="">any: the platform chooses</option>
+              <option value="">any</option>
               {overview?.cells
                 .filter((cell) => cell.level === "cell")
                 .map((cell) => (
