@@ -64,9 +64,10 @@ class EventRecord:
 _APPEND = text("""
     WITH added AS (
         INSERT INTO events (at, kind, account_id, subject_id, data)
-        SELECT :now, e.kind, e.account_id, e.subject_id, CAST(e.data AS jsonb)
-        FROM unnest(CAST(:kind AS text[]), CAST(:account_id AS text[]), CAST(:subject_id AS text[]),
-            CAST(:data AS text[])) WITH ORDINALITY AS e (kind, account_id, subject_id, data, place)
+        SELECT :now, e.kind, e.account_id, e.subject_id, e.data
+        FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb))
+                AS (kind text, account_id text, subject_id text, data jsonb))
+            WITH ORDINALITY AS e (kind, account_id, subject_id, data, place)
         ORDER BY e.place
     )
     SELECT pg_notify('souk_event', '')
@@ -87,16 +88,7 @@ def append(session: Session, events: Sequence[NewEvent], *, now: dt.datetime) ->
     """Add ``events`` in their order and wake those who follow, once this transaction commits."""
     if not events:
         return
-    session.execute(
-        _APPEND,
-        {
-            "now": now,
-            "kind": [event.kind for event in events],
-            "account_id": [event.account_id for event in events],
-            "subject_id": [event.subject_id for event in events],
-            "data": [dump_json(event.data) for event in events],
-        },
-    )
+    session.execute(_APPEND, {"now": now, "events": dump_json(events)})
 
 
 def read_after(

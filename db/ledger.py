@@ -9,13 +9,14 @@ LedgerError
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from db.engine import dump_json
 from db.errors import StorageError, constraint_of
 from db.ids import new_id
 from db.tables import ESCROW, TransferKind
@@ -93,25 +94,12 @@ _INSERT = text("""
         lease_id, note, created_at)
     SELECT t.id, t.key, t.kind, t.debit_id, t.credit_id, t.amount_micros, t.resolves, t.job_id,
         t.lease_id, t.note, :now
-    FROM unnest(CAST(:id AS text[]), CAST(:key AS text[]), CAST(:kind AS text[]),
-        CAST(:debit_id AS text[]), CAST(:credit_id AS text[]), CAST(:amount_micros AS bigint[]),
-        CAST(:resolves AS text[]), CAST(:job_id AS text[]), CAST(:lease_id AS text[]),
-        CAST(:note AS text[]))
-        AS t (id, key, kind, debit_id, credit_id, amount_micros, resolves, job_id, lease_id, note)
+    FROM jsonb_to_recordset(CAST(:transfers AS jsonb))
+        AS t (id text, key text, kind text, debit_id text, credit_id text, amount_micros bigint,
+            resolves text, job_id text, lease_id text, note text)
     ON CONFLICT (key) DO NOTHING
     RETURNING key, id
 """)
-_FIELDS = (
-    "key",
-    "kind",
-    "debit_id",
-    "credit_id",
-    "amount_micros",
-    "resolves",
-    "job_id",
-    "lease_id",
-    "note",
-)
 _RECORDED = text("""
     SELECT key, id, kind, debit_id, credit_id, amount_micros, resolves
     FROM transfers WHERE key = ANY(:keys)
@@ -130,12 +118,11 @@ def post_transfers(
     """
     if not transfers:
         return {}
-    values: dict[str, object] = {
-        name: [getattr(transfer, name) for transfer in transfers] for name in _FIELDS
-    }
-    values["id"] = [transfer.id or new_id("transfer", now) for transfer in transfers]
+    document = dump_json(
+        [each if each.id else replace(each, id=new_id("transfer", now)) for each in transfers]
+    )
     try:
-        rows = session.execute(_INSERT, {**values, "now": now}).all()
+        rows = session.execute(_INSERT, {"transfers": document, "now": now}).all()
     except DBAPIError as error:
         raise _refusal(error) or error from error
     posted: dict[str, str] = {row.key: row.id for row in rows}

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.control.spending import SPENT
+from db.engine import dump_json
 
 JOBS_PER_STEP_MAX = 500
 TASKS_PER_JOB_MAX = 2_000  # placed for one job in one step; the next step goes on
@@ -114,10 +115,10 @@ _TASKS = text("""
 """)
 _ASSIGN = text("""
     WITH given AS (
-        SELECT * FROM unnest(CAST(:id AS text[]), CAST(:task_id AS text[]),
-            CAST(:job_id AS text[]), CAST(:lease_id AS text[]), CAST(:node_id AS text[]),
-            CAST(:number AS int[]), CAST(:fence AS bigint[]))
-            AS g (id, task_id, job_id, lease_id, node_id, number, fence)
+        SELECT * FROM jsonb_to_recordset(CAST(:attempts AS jsonb))
+            AS g (id text, task_id text, job_id text, lease_id text, node_id text, number int,
+                fence bigint)
+        LIMIT :count
     ), placed AS (
         UPDATE tasks t SET state = 'placed', attempts = g.number
         FROM given g WHERE t.id = g.task_id
@@ -211,9 +212,8 @@ def insert_attempts(session: Session, attempts: Sequence[NewAttempt], *, now: da
     """Place the tasks: write their attempts as assigned and sent."""
     if not attempts:
         return
-    names = ("id", "task_id", "job_id", "lease_id", "node_id", "number", "fence")
-    values = {name: [getattr(attempt, name) for attempt in attempts] for name in names}
-    session.execute(_ASSIGN, {**values, "now": now})
+    values = {"attempts": dump_json(attempts), "count": len(attempts), "now": now}
+    session.execute(_ASSIGN, values)
 
 
 def satisfy_demands(session: Session, jobs: Collection[str]) -> None:

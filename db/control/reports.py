@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.engine import dump_json
+
 
 class AttemptRow(NamedTuple):
     """An attempt with what its report is judged by."""
@@ -100,21 +102,23 @@ _TYPES = {
 }
 
 
-def _unnest(cls: type) -> str:
-    """``unnest(…) AS m (…)`` of a column for each field of a dataclass."""
-    columns = [(field.name, _TYPES[str(_type_name(field.type))]) for field in fields(cls)]
-    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in columns)
-    return f"unnest({arrays}) AS m ({', '.join(name for name, _ in columns)})"
+def _given(cls: type) -> str:
+    """The rows of a batch, a column for each field of a dataclass, as ``m``.
+
+    They come as one document: an array for each column costs several times that to write. The
+    limit tells the planner how many there are.
+    """
+    columns = ", ".join(f"{f.name} {_TYPES[str(_type_name(f.type))]}" for f in fields(cls))
+    rows = f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS r ({columns})"
+    return f"(SELECT * FROM {rows} LIMIT :count) AS m"
 
 
 def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("datetime.", "")
 
 
-def _columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
-    return {
-        field.name: [getattr(row, field.name) for row in rows] for field in fields(type(rows[0]))
-    }
+def _batch(rows: Sequence[Any]) -> dict[str, Any]:
+    return {"rows": dump_json(rows), "count": len(rows)}
 
 
 _READ = text("""
@@ -136,7 +140,7 @@ _TASKS = text(f"""
     UPDATE tasks t SET state = m.state, retries_left = m.retries_left,
         result_digest = m.result_digest, result_bytes = m.result_bytes, exit_code = m.exit_code,
         end_reason = m.end_reason, end_detail = m.end_detail, ended_at = m.ended_at
-    FROM {_unnest(TaskMove)}
+    FROM {_given(TaskMove)}
     WHERE t.id = m.id AND t.state = 'placed'
 """)
 _ATTEMPTS = text(f"""
@@ -150,7 +154,7 @@ _ATTEMPTS = text(f"""
         accepted_at = coalesce(a.accepted_at, m.accepted_at),
         started_at = coalesce(a.started_at, greatest(m.started_at, a.accepted_at)),
         ended_at = m.ended_at
-    FROM {_unnest(AttemptMove)}
+    FROM {_given(AttemptMove)}
     WHERE a.id = m.id
 """)
 _JOBS = text(f"""
@@ -160,7 +164,7 @@ _JOBS = text(f"""
             ELSE j.state END,
         started_at = coalesce(j.started_at, m.started_at),
         version = j.version + 1
-    FROM {_unnest(JobMove)}, jobs old
+    FROM {_given(JobMove)}, jobs old
     WHERE j.id = m.id AND old.id = m.id AND j.ended_at IS NULL
     RETURNING j.id, j.account_id, j.task_count, j.tasks_succeeded, j.tasks_failed,
         j.state = 'running' AND old.state = 'matched'
@@ -214,20 +218,20 @@ def lock_jobs(session: Session, ids: Collection[str]) -> None:
 def move_tasks(session: Session, moves: Sequence[TaskMove]) -> None:
     """Write the ends and returns of placed tasks; their jobs must be locked."""
     if moves:
-        session.execute(_TASKS, _columns(moves))
+        session.execute(_TASKS, _batch(moves))
 
 
 def move_attempts(session: Session, moves: Sequence[AttemptMove]) -> None:
     """Write attempts; their jobs must be locked."""
     if moves:
-        session.execute(_ATTEMPTS, _columns(moves))
+        session.execute(_ATTEMPTS, _batch(moves))
 
 
 def move_jobs(session: Session, moves: Sequence[JobMove]) -> list[JobCounts]:
     """Add to the counts of live jobs and start those that have begun."""
     if not moves:
         return []
-    rows = session.execute(_JOBS, _columns(moves))
+    rows = session.execute(_JOBS, _batch(moves))
     return [JobCounts._make(row) for row in rows]
 
 

@@ -93,10 +93,11 @@ _USAGE = text(f"""
 """)  # noqa: S608 - the only name put into it is that of db.control.spending
 _END = text("""
     WITH ends AS (
-        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]),
-            CAST(:reasons AS text[]), CAST(:details AS text[]), CAST(:costs AS bigint[]),
-            CAST(:account_ids AS text[]), CAST(:told AS text[])) WITH ORDINALITY
-            AS e (id, state, reason, detail, cost, account_id, told, place)
+        SELECT * FROM ROWS FROM (jsonb_to_recordset(CAST(:ends AS jsonb))
+                AS (id text, account_id text, state text, reason text, detail text,
+                    cost_micros bigint, told jsonb))
+            WITH ORDINALITY AS e (id, account_id, state, reason, detail, cost, told, place)
+        LIMIT :count
     ), charged AS (
         UPDATE leases l SET charge_micros = c.charge,
             state = CASE l.state WHEN 'active' THEN 'released' ELSE l.state END,
@@ -114,7 +115,7 @@ _END = text("""
         FROM ends e WHERE j.id = e.id
     ), told AS (
         INSERT INTO events (at, kind, account_id, subject_id, data)
-        SELECT :now, 'job.' || e.state, e.account_id, e.id, CAST(e.told AS jsonb)
+        SELECT :now, 'job.' || e.state, e.account_id, e.id, e.told
         FROM ends e ORDER BY e.place
     )
     SELECT pg_notify('souk_event', '')
@@ -182,12 +183,7 @@ def write_ends(
             "leases": list(charges),
             "charges": list(charges.values()),
             "cells": sorted(freed_cells),
-            "ids": [end.id for end in ends],
-            "account_ids": [end.account_id for end in ends],
-            "states": [end.state for end in ends],
-            "reasons": [end.reason for end in ends],
-            "details": [end.detail for end in ends],
-            "costs": [end.cost_micros for end in ends],
-            "told": [dump_json(end.told) for end in ends],
+            "ends": dump_json(ends),
+            "count": len(ends),
         },
     )
