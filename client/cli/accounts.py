@@ -9,7 +9,7 @@ from ..resources import Account, ApiKey, JoinToken
 from ..units import format_ago, format_credits, parse_credits, parse_duration_s
 from .group import make_group
 from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, connect
-from .output import Column, details, present, show_list
+from .output import Column, details, show_list, show_one
 
 accounts = make_group("Accounts and their purses (operators).")
 keys = make_group("API keys.")
@@ -145,12 +145,11 @@ def create_key(
             scopes=scope or None,
             account_id=account_id(souk, account) if account else None,
         )
-        present(
-            lambda: key,
-            render=lambda found: details(
+        show_one(
+            key,
+            lambda found: details(
                 {"Id": found.id, "Scopes": ", ".join(found.scopes), "Key": found.key}
             ),
-            document=lambda found: found.raw,
             output=output,
         )
 
@@ -195,12 +194,11 @@ def create_token(
     with connect(context) as souk:
         owner_id = account_id(souk, owner) if owner else None
         token = souk.tokens.create(cell=cell, owner_id=owner_id, uses=uses, ttl_s=ttl_s)
-        present(
-            lambda: token,
-            render=lambda found: details(
+        show_one(
+            token,
+            lambda found: details(
                 {"Id": found.id, "Uses": str(found.uses_left), "Token": found.token}
             ),
-            document=lambda found: found.raw,
             output=output,
         )
 
@@ -218,9 +216,9 @@ def revoke_token(
 
 def _present_account(account: Account, output: OutputFormat) -> None:
     balance = account.balance
-    present(
-        lambda: account,
-        render=lambda found: details(
+    show_one(
+        account,
+        lambda found: details(
             {
                 "Account": found.id,
                 "Name": found.name,
@@ -231,6 +229,5 @@ def _present_account(account: Account, output: OutputFormat) -> None:
                 "Disabled": "yes" if found.disabled else "",
             }
         ),
-        document=lambda found: found.raw,
         output=output,
     )

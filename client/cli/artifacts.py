@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from ..resources import Artifact, Model
-from ..units import format_ago, format_bytes
+from ..units import format_bytes
 from .group import make_group
 from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, connect
-from .output import Column, details, present, show_list
+from .output import Column, age_of, details, present, show_list, show_one
 
 artifacts = make_group("Modules, models, inputs and results, by digest.")
 models = make_group("Registered ONNX models.")
@@ -19,7 +19,7 @@ _ARTIFACTS: tuple[Column[Artifact], ...] = (
     Column(title="DIGEST", read=lambda artifact: artifact.digest),
     Column(title="SIZE", read=lambda artifact: format_bytes(artifact.size_bytes), right=True),
     Column(title="NAME", read=lambda artifact: artifact.name or ""),
-    Column(title="AGE", read=lambda artifact: format_ago(artifact.created_at), right=True),
+    age_of(lambda artifact: artifact.created_at),
 )
 _MODELS: tuple[Column[Model], ...] = (
     Column(title="ID", read=lambda model: model.id),
@@ -100,9 +100,9 @@ def register(
     with connect(context) as souk:
         digest = file if file.startswith("sha256:") else souk.artifacts.put(Path(file)).digest
         model = souk.models.register(name, digest=digest)
-        present(
-            lambda: model,
-            render=lambda found: details(
+        show_one(
+            model,
+            lambda found: details(
                 {
                     "Model": found.id,
                     "Name": found.name,
@@ -112,7 +112,6 @@ def register(
                     "Parameters": f"{found.parameter_count or 0:,}",
                 }
             ),
-            document=lambda found: found.raw,
             output=output,
         )
 

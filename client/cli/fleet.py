@@ -9,7 +9,7 @@ from ..resources import Cell, Node, Offer
 from ..units import format_ago, format_bytes, format_credits, format_resource
 from .group import make_group
 from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, State, Watch, connect
-from .output import Column, details, present, show_list
+from .output import Column, details, present, show_list, show_one
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -227,7 +227,7 @@ def show_offer(
     """Show one offer."""
     with connect(context) as souk:
         found = souk.offers.get(offer)
-        present(lambda: found, render=_offer_details, document=lambda each: each.raw, output=output)
+        show_one(found, _offer_details, output=output)
 
 
 def _set_draining(node: str, draining: bool, output: OutputFormat, context: str) -> None:
@@ -235,11 +235,11 @@ def _set_draining(node: str, draining: bool, output: OutputFormat, context: str)
 
     with connect(context) as souk:
         found = souk.nodes.drain(node_id(souk, node), draining=draining)
-        present(lambda: found, render=_node_details, document=lambda each: each.raw, output=output)
+        show_one(found, _node_details, output=output)
 
 
 def _present_cell(cell: Cell, output: OutputFormat) -> None:
-    present(lambda: cell, render=_cell_details, document=lambda found: found.raw, output=output)
+    show_one(cell, _cell_details, output=output)
 
 
 def _node_details(node: Node) -> "RenderableType":

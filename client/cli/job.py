@@ -104,7 +104,7 @@ def submit(
     """Submit a job, described by flags, a file, or both."""
     from ..job_files import read_document
     from .job_views import job_details, plan_details
-    from .output import present
+    from .output import show_one
 
     document = read_document(file) if file else {}
     flags = [
@@ -134,12 +134,7 @@ def submit(
     with connect(context) as souk:
         body = _resolve(souk, document, flags, file)
         if plan:
-            present(
-                lambda: souk.jobs.plan(body),
-                render=plan_details,
-                document=lambda found: found.raw,
-                output=output,
-            )
+            show_one(souk.jobs.plan(body), plan_details, output=output)
             return
         job = souk.jobs.submit(body)
         if wait or results:
@@ -147,9 +142,7 @@ def submit(
         if results:
             _print_results(souk, job, output)
         else:
-            present(
-                lambda: job, render=job_details, document=lambda found: found.raw, output=output
-            )
+            show_one(job, job_details, output=output)
         _check(job, waited=wait or results)
 
 
@@ -225,16 +218,11 @@ def plan(
     """Say what would become of a job: price, chance, start. Submits nothing."""
     from ..job_files import read_document
     from .job_views import plan_details
-    from .output import present
+    from .output import show_one
 
     with connect(context) as souk:
         body = _resolve(souk, read_document(file), [], file)
-        present(
-            lambda: souk.jobs.plan(body),
-            render=plan_details,
-            document=lambda found: found.raw,
-            output=output,
-        )
+        show_one(souk.jobs.plan(body), plan_details, output=output)
 
 
 @app.command()
@@ -242,16 +230,11 @@ def explain(job: JobName, output: Output = OutputFormat.TABLE, context: ContextN
     """Say why a job is where it is: what ruled nodes out, why it lost, what would have won."""
     from .job_views import explanation
     from .names import job_id
-    from .output import present
+    from .output import show_one
 
     with connect(context) as souk:
         found_id = job_id(souk, job)
-        present(
-            lambda: souk.jobs.explain(found_id),
-            render=explanation,
-            document=lambda found: found.raw,
-            output=output,
-        )
+        show_one(souk.jobs.explain(found_id), explanation, output=output)
 
 
 @app.command()
@@ -280,11 +263,11 @@ def cancel(job: JobName, output: Output = OutputFormat.TABLE, context: ContextNa
     """Ask for a job's end; what was delivered until then is paid."""
     from .job_views import job_details
     from .names import job_id
-    from .output import present
+    from .output import show_one
 
     with connect(context) as souk:
         found = souk.jobs.cancel(job_id(souk, job))
-        present(lambda: found, render=job_details, document=lambda job: job.raw, output=output)
+        show_one(found, job_details, output=output)
 
 
 @app.command()
@@ -297,11 +280,11 @@ def wait(
     """Wait for a job's end; exit 8 if it was not successful, 9 if the time is over."""
     from .job_views import job_details
     from .names import job_id
-    from .output import present
+    from .output import show_one
 
     with connect(context) as souk:
         found = _wait(souk, job_id(souk, job), timeout)
-        present(lambda: found, render=job_details, document=lambda job: job.raw, output=output)
+        show_one(found, job_details, output=output)
         _check(found, waited=True)
 
 

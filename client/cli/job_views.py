@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..resources import Attempt, Explanation, Job, JobPlan, LogTail, Task
 from ..units import format_ago, format_bytes, format_credits, format_seconds
-from .output import Column, details, stack, table
+from .output import Column, age_of, details, stack, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +22,7 @@ JOBS: tuple[Column[Job], ...] = (
     Column(title="STATE", read=lambda job: job.state),
     Column(title="TASKS", read=lambda job: f"{job.tasks.ended}/{job.task_count}", right=True),
     Column(title="COST", read=lambda job: format_credits(cost_of(job)), right=True),
-    Column(title="AGE", read=lambda job: format_ago(job.created_at), right=True),
+    age_of(lambda job: job.created_at),
 )
 TASKS: tuple[Column[Task], ...] = (
     Column(title="TASK", read=lambda task: str(task.index), right=True),

@@ -17,7 +17,7 @@ from ..resources import (
     Transfer,
     UpperRound,
 )
-from ..units import format_ago, format_bytes, format_credits, format_resource, parse_duration_s
+from ..units import format_bytes, format_credits, format_resource, parse_duration_s
 from .exits import ExitCode
 from .group import make_group
 from .options import (
@@ -30,7 +30,7 @@ from .options import (
     connect,
     time_of,
 )
-from .output import Column, present, show_list, stack, table
+from .output import Column, age_of, present, show_list, show_one, stack, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +45,7 @@ _PRICES: tuple[Column[Price], ...] = (
     Column(title="RESOURCE", read=lambda price: price.resource),
     Column(title="PRICE/H", read=lambda price: format_credits(price.price_micros), right=True),
     Column(title="IN USE", read=lambda price: f"{price.utilisation or 0:.0%}", right=True),
-    Column(title="AGE", read=lambda price: format_ago(price.at), right=True),
+    age_of(lambda price: price.at),
 )
 _PARTS = ("snapshot", "read", "clear")  # one after the other
 _ROUNDS: tuple[Column[Round], ...] = (
@@ -63,7 +63,7 @@ _ROUNDS: tuple[Column[Round], ...] = (
         title="GAP", read=lambda found: "–" if found.gap is None else f"{found.gap:.1%}", right=True
     ),
     Column(title="MS", read=lambda found: _took(found.timings_ms), right=True),
-    Column(title="AGE", read=lambda found: format_ago(found.created_at), right=True),
+    age_of(lambda found: found.created_at),
 )
 _UPPER_ROUNDS: tuple[Column[UpperRound], ...] = (
     Column(title="ID", read=lambda found: found.id),
@@ -82,7 +82,7 @@ _UPPER_ROUNDS: tuple[Column[UpperRound], ...] = (
     Column(title="STEPS", read=lambda found: str(found.step_count), right=True),
     Column(title="CURVES", read=lambda found: format_bytes(found.bytes_up), right=True),
     Column(title="MS", read=lambda found: _took(found.timings_ms), right=True),
-    Column(title="AGE", read=lambda found: format_ago(found.created_at), right=True),
+    age_of(lambda found: found.created_at),
 )
 _LEVELS: tuple[Column[BookLevel], ...] = (
     Column(title="RESOURCE", read=lambda level: level.resource),
@@ -118,7 +118,7 @@ _TRANSFERS: tuple[Column[Transfer], ...] = (
     Column(title="FROM", read=lambda transfer: transfer.debit_id or ""),
     Column(title="TO", read=lambda transfer: transfer.credit_id or ""),
     Column(title="JOB", read=lambda transfer: transfer.job_id or ""),
-    Column(title="AGE", read=lambda transfer: format_ago(transfer.created_at), right=True),
+    age_of(lambda transfer: transfer.created_at),
 )
 _LAWS: tuple[Column[Invariant], ...] = (
     Column(title="HOLDS", read=lambda law: "yes" if law.ok else "NO"),
@@ -288,7 +288,7 @@ def invariants(output: Output = OutputFormat.TABLE, context: ContextName = "") -
     """Check the ledger's laws; exit 1 if one does not hold."""
     with connect(context) as souk:
         found = souk.ledger.invariants()
-        present(lambda: found, render=_laws, document=lambda each: each.raw, output=output)
+        show_one(found, _laws, output=output)
     if not found.ok:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..resources.base import Resource
+from ..units import format_ago
 from .options import OutputFormat
 
 if TYPE_CHECKING:
@@ -49,18 +51,28 @@ class Column(Generic[T]):
     right: bool = False
 
 
+def age_of(read: Callable[[T], datetime | None]) -> Column[T]:
+    """The column that says how long ago something was made."""
+    return Column(title="AGE", read=lambda item: format_ago(read(item)), right=True)
+
+
 def show_list(
     fetch: Callable[[], Iterable[R]],
-    columns: Sequence[Column[R]],
+    columns: Sequence[Column[R]] | Callable[[Sequence[R]], Sequence[Column[R]]],
     *,
     output: OutputFormat,
     watch: bool = False,
     empty: str = "Nothing to show.",
 ) -> None:
-    """Print a list as a table, or as a JSON array of the API's objects."""
+    """Print a list as a table, or as a JSON array of the API's objects.
+
+    ``columns`` may depend on the list: what a row is called can follow from the others.
+    """
 
     def render(items: list[R]) -> "RenderableType":
-        return table(items, columns) if items else empty
+        if not items:
+            return empty
+        return table(items, columns(items) if callable(columns) else columns)
 
     present(
         lambda: list(fetch()),
@@ -69,6 +81,11 @@ def show_list(
         output=output,
         watch=watch,
     )
+
+
+def show_one(found: R, render: Callable[[R], "RenderableType"], *, output: OutputFormat) -> None:
+    """Print one resource for people, or as the API's own object."""
+    present(lambda: found, render=render, document=lambda each: each.raw, output=output)
 
 
 def present(

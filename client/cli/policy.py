@@ -1,6 +1,7 @@
 """``souk policy``: versions of the operator's policy, the one in force and its shadow."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,10 +9,9 @@ import typer
 
 from ..errors import ConfigError
 from ..resources import Policy, ShadowComparison, ShadowFigure
-from ..units import format_ago
 from .group import make_group
 from .options import ROWS_DEFAULT, ContextName, Limit, Output, OutputFormat, connect, time_of
-from .output import Column, details, present, stack, table
+from .output import Column, age_of, details, show_list, show_one, stack, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,12 +40,7 @@ def list_policies(
 ) -> None:
     """List versions, newest first."""
     with connect(context) as souk:
-        present(
-            lambda: list(souk.policies.list(limit=limit)),
-            render=_versions,
-            document=lambda found: [policy.raw for policy in found],
-            output=output,
-        )
+        show_list(lambda: souk.policies.list(limit=limit), _versions, output=output)
 
 
 @app.command()
@@ -123,12 +118,7 @@ def shadow(
             typer.echo(f"{found} no longer runs as a shadow")
         elif compare:
             start = time_of(since, option="--since")
-            present(
-                lambda: souk.policies.compare(found, since=start),
-                render=_comparison,
-                document=lambda each: each.raw,
-                output=output,
-            )
+            show_one(souk.policies.compare(found, since=start), _comparison, output=output)
         else:
             _present(souk.policies.shadow(found), output)
 
@@ -181,21 +171,20 @@ def _state(policy: Policy, live: str) -> str:
     return "was in force" if policy.activated_at else ""
 
 
-def _versions(found: list[Policy]) -> "RenderableType":
+def _versions(found: Sequence[Policy]) -> tuple[Column[Policy], ...]:
     """The newest activated one that is no shadow is in force."""
     chosen = [policy for policy in found if policy.activated_at and not policy.shadow]
     newest = max(chosen, key=lambda policy: (policy.activated_at, policy.id), default=None)
     live = newest.id if newest else ""
-    columns: tuple[Column[Policy], ...] = (
+    return (
         Column(title="ID", read=lambda each: each.id),
         Column(title="NAME", read=lambda each: each.name),
         Column(title="MECHANISM", read=lambda each: str(each.body.get("mechanism", ""))),
         Column(title="PAYMENT", read=lambda each: str(each.body.get("payment", ""))),
         Column(title="WEIGHTS", read=_weights),
         Column(title="STATE", read=lambda each: _state(each, live)),
-        Column(title="AGE", read=lambda each: format_ago(each.created_at), right=True),
+        age_of(lambda each: each.created_at),
     )
-    return table(found, columns)
 
 
 def _weights(policy: Policy) -> str:
@@ -208,10 +197,9 @@ def _present(policy: Policy, output: OutputFormat) -> None:
     since = f"{policy.activated_at:%Y-%m-%d %H:%M:%S}" if policy.activated_at else ""
     as_shadow = "yes" if policy.shadow else ""
     head = {"Policy": policy.id, "Name": policy.name, "Activated": since, "Shadow": as_shadow}
-    present(
-        lambda: policy,
-        render=lambda _: details(head | rows),
-        document=lambda found: found.raw,
+    show_one(
+        policy,
+        lambda _: details(head | rows),
         output=output,
     )
 
