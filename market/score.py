@@ -15,7 +15,8 @@ Value of one slot of bid i on ask j (DESIGN §3):
   its full power over its cores and their speed, scaled by carbon intensity where given and made
   dearer on battery or when hot. A node of unknown power gets one half.
 * fairness_i = s^p / (s^p + g^p) for the tenant's entitled share s and decayed received share g:
-  one half when it has what it is due, near 1 when behind, near 0 when ahead.
+  one half when it has what it is due, near 1 when behind, near 0 when ahead. A feedback on g: see
+  docs/market.md for how steep it must be and how far it can reach.
 
 Each term is in [0, 1] on every pair that the hard constraints allow (``market.feasible``). Apart
 from the latency cap it is linear in features of the ask: ``market.factors`` uses that.
@@ -31,8 +32,9 @@ LATENCY_HORIZON_MS = 200.0  # a latency beyond this is worth nothing to a bid wi
 ENERGY_REFERENCE_MILLIWATTS = 5_000.0  # e₀: one reference core of a small board at full load
 CARBON_REFERENCE_G_PER_KWH = 400.0  # about the world's mean grid; a node there is scaled by one
 SCARCE_POWER_FACTOR = 1.5  # on battery, and again when too hot
-FAIRNESS_STEEPNESS = 24.0  # p: steep, or tenants with many bids to choose from keep an edge
-FAIRNESS_RATIO_MAX = 1e6  # of received over due: keeps the power finite
+FAIRNESS_STEEPNESS = 100.0  # p: who is 5 % ahead has lost all but a hundredth of the term
+FAIRNESS_RATIO_MIN = 1e-100  # of received over due: who has got nothing is as good as that
+FAIRNESS_EXPONENT_MAX = 700.0  # of e: keeps the power finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,9 @@ def fairness_terms(snapshot: Snapshot) -> Floats:
         out=np.where(snapshot.received > 0, np.inf, 1.0),
         where=due > 0,
     )
-    terms_of: Floats = 1.0 / (1.0 + np.minimum(ratio, FAIRNESS_RATIO_MAX) ** steepness)
+    exponent = steepness * np.log(np.clip(ratio, FAIRNESS_RATIO_MIN, 1.0 / FAIRNESS_RATIO_MIN))
+    most = FAIRNESS_EXPONENT_MAX
+    terms_of: Floats = 1.0 / (1.0 + np.exp(np.clip(exponent, -most, most)))
     return terms_of
 
 

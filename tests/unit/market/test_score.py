@@ -60,6 +60,26 @@ def test_fairness_favours_who_is_behind() -> None:
     assert ahead < 0.1 < 0.9 < behind
 
 
+# The term of a tenant that got ``ratio`` times what it is due: all but gone at 5 % ahead.
+@pytest.mark.parametrize(
+    ("ratio", "term"), [(0.0, 1.0), (0.95, 0.994), (1.0, 0.5), (1.05, 0.0076), (1e9, 0.0)]
+)
+def test_fairness_term_by_how_far_ahead(ratio: float, term: float) -> None:
+    snapshot = make_snapshot(received=np.array([0.5 * ratio, 0.0]))
+    assert score.fairness_terms(snapshot)[0] == pytest.approx(term, abs=5e-4)
+
+
+def test_fairness_without_steepness_is_the_same_for_all() -> None:
+    policy = Policy(parameters={"fairness_steepness": 0.0})
+    snapshot = make_snapshot(policy=policy, received=np.array([1.0, 0.0]))
+    assert score.fairness_terms(snapshot).tolist() == [0.5, 0.5]
+
+
+def test_fairness_of_a_tenant_that_is_due_nothing() -> None:
+    snapshot = make_snapshot(entitlement=np.array([1.0, 0.0]), received=np.array([0.5, 0.5]))
+    assert score.fairness_terms(snapshot) == pytest.approx([1.0, 0.0], abs=1e-9)
+
+
 def test_size_is_dominant_share() -> None:
     # 1 of 4 cores, 1 of 4 GiB, and half of the bandwidth: one half
     bids = make_bids(demand=[demand(cpu=1_000, memory=GIB, bandwidth=50_000)])
