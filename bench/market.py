@@ -2,7 +2,8 @@
 
 Parts: ``anytime`` (share of the certified bound over time on separable instances), ``table`` (all
 mechanisms on all instances by one utility), ``hierarchy`` (flat against cells), ``fairness`` (200
-rounds with a greedy tenant), ``price`` (the standing price under steady load). Writes
+rounds with a greedy tenant), ``price`` (the standing price under steady load), ``prediction`` (of
+chances, before bids are submitted, against what came of them). Writes
 ``docs/bench/market.json``, ``market.md`` and plots. CPU seconds stand beside wall seconds.
 """
 
@@ -25,9 +26,11 @@ from market.kernels import auction
 from market.measures import measures
 from market.mechanisms import get
 from market.plan import Plan
+from market.pricing import floors
 from market.snapshot import Policy, Snapshot
-from sim import traces
-from sim.fairness import shares_over_rounds
+from sim import forecast, traces
+from sim.fairness import EQUAL, shares_over_rounds
+from sim.forecast import foretold
 from sim.generators import random_snapshot
 from sim.hard import hard_arrays, hard_problem, hard_values, hard_violations
 from sim.mohaf_paper import classes, jain, table_1
@@ -36,6 +39,9 @@ OUT = Path("docs/bench")
 SEEDS = (11, 12)
 DENSE_PAIRS_MAX = 8_000_000  # the simple baselines list every pair
 BASELINES = ("greedy", "first_price", "vickrey", "random", "posted_price", "bilateral", "mohaf")
+ENTITLEMENTS = (EQUAL, (0.1, 0.2, 0.3, 0.4), (0.4, 0.3, 0.2, 0.1))  # of the greedy one first
+FAIR = ("hierarchical", "greedy")
+PRICED_BIDS = (10, 100, 400)  # a round, on eight nodes: room, about enough, scarcity
 Row = dict[str, Any]
 
 
@@ -219,37 +225,98 @@ def _split(snapshot: Snapshot, count: int, workers: int, budget_ms: int) -> Any:
 
 
 def fairness(quick: bool) -> list[Row]:
-    """Shares of four equal tenants, one of which bids ten times as often."""
+    """Shares of tenants of which one bids ten times as often, by what they are entitled to.
+
+    ``points`` is the worst distance from an entitlement in shares of all that was served, over the
+    last three quarters of the rounds; ``relative`` the same over the entitlement itself.
+    """
     rows: list[Row] = []
     rounds = 60 if quick else 200
-    for mechanism in ("hierarchical", "greedy", "first_price", "random"):
-        shares = shares_over_rounds(get(mechanism), rounds=rounds, seed=1, policy=Policy())
-        settled = shares[rounds // 4 :].mean(axis=0)
-        rows.append(
-            {
-                "mechanism": mechanism,
-                "rounds": rounds,
-                "shares": settled.tolist(),
-                "worst_distance": float(np.abs(settled - 0.25).max()),
-                "jain": jain(settled),
-                "cumulative": (shares.cumsum(0) / np.arange(1, rounds + 1)[:, None]).tolist(),
-            }
-        )
+    cases = [(name, 0.2, due) for name in FAIR for due in ENTITLEMENTS]
+    cases += [("hierarchical", 0.4, due) for due in ENTITLEMENTS]
+    cases += [(name, 0.2, EQUAL) for name in ("first_price", "random")]
+    for mechanism, weight, due in cases:
+        policy = Policy(weight_fairness=weight, parameters={"repeatable": 1.0})
+        for seed in range(1 if quick or mechanism not in FAIR else 8 if weight == 0.2 else 2):
+            shares = shares_over_rounds(
+                get(mechanism), rounds=rounds, seed=seed, policy=policy, entitlement=due
+            )
+            settled = shares[rounds // 4 :].mean(axis=0)
+            off = np.abs(settled - due)
+            rows.append(
+                {
+                    "mechanism": mechanism,
+                    "weight_fairness": weight,
+                    "entitled": " / ".join(f"{share:g}" for share in due),
+                    "seed": seed,
+                    "got": " / ".join(f"{share:.3f}" for share in settled),
+                    "points": float(off.max()),
+                    "relative": float((off / due).max()),
+                    "jain": jain(settled / due),
+                    "cumulative": (shares.cumsum(0) / np.arange(1, rounds + 1)[:, None]).tolist(),
+                }
+            )
     return rows
 
 
 def price(quick: bool) -> list[Row]:
-    """The standing price of one cell over rounds of steady load, light and heavy."""
+    """The standing price of one cell under steady load (other bids each round, as many of them).
+
+    From a start at half and at four times the first price: it must come to the same rest.
+    """
+    policy = Policy(parameters={"repeatable": 1.0})
+    rounds = 40 if quick else 120
     rows: list[Row] = []
-    for load in (0.4, 2.0):
-        snapshot = random_snapshot(bids=200, asks=40, seed=3, cells=1, load=load, slots_max=1)
-        path = []
-        for _ in range(40 if quick else 120):
-            plan = get("posted_price").clear(snapshot, budget_ms=50)
-            path.append(float(plan.standing_price[0, 0]))
-            snapshot = replace(snapshot, standing_price=plan.standing_price)
-        rows.append({"load": load, "price_micros_core_hour": path})
+    for bids in PRICED_BIDS:
+        for start in (0.5, 4.0):
+            first = _loaded(bids, 0, policy)
+            standing = first.standing_price * start
+            path = []
+            for number in range(rounds):
+                snapshot = replace(_loaded(bids, number, policy), standing_price=standing)
+                standing = get("hierarchical").clear(snapshot, budget_ms=20).standing_price
+                path.append(float(standing[0, 0]))
+            late = np.array(path[rounds // 2 :])
+            rows.append(
+                {
+                    "bids": bids,
+                    "nodes": len(first.asks),
+                    "start": start,
+                    "floor": float(floors(first)[0, 0]),
+                    "rest": float(late.mean()),
+                    "spread_at_rest": float(late.std() / late.mean()),
+                    "price_micros_core_hour": path,
+                }
+            )
     return rows
+
+
+def prediction(quick: bool) -> list[Row]:
+    """How good the predicted chance is: Brier scores against a constant and the present alone."""
+    rows: list[Row] = []
+    for bids in (12, 30, 80):
+        policy = Policy(parameters={"repeatable": 1.0})
+        told = [
+            each
+            for seed in range(1 if quick else 4)
+            for each in foretold(
+                get("hierarchical"),
+                rounds=60 if quick else 120,
+                seed=seed,
+                policy=policy,
+                bids=bids,
+            )
+        ]
+        quality = forecast.quality(told)
+        rows.append({"bids_a_round": bids, **quality, "reliability": forecast.reliability(told)})
+    return rows
+
+
+def _loaded(bids: int, number: int, policy: Policy) -> Snapshot:
+    """The nodes of one cell, and the bids of round ``number``."""
+    nodes = random_snapshot(bids=bids, asks=8, seed=3, cells=1, load=4.0, slots_max=1)
+    other = random_snapshot(bids=bids, asks=8, seed=100 + number, cells=1, load=4.0, slots_max=1)
+    return replace(nodes, bids=other.bids, policy=policy)
 
 
 def markdown(found: dict[str, list[Row]]) -> str:
@@ -295,14 +362,24 @@ def plots(found: dict[str, list[Row]], out: Path) -> None:
         pyplot.xscale("log")
         save("anytime", "seconds", "share of the certified bound")
     for row in found.get("fairness", []):
-        pyplot.plot([share[0] for share in row["cumulative"]], label=row["mechanism"])
+        if row["seed"] == 0 and row["entitled"].startswith("0.25"):
+            label = f"{row['mechanism']}, fairness weighs {row['weight_fairness']}"
+            pyplot.plot([share[0] for share in row["cumulative"]], label=label)
     if found.get("fairness"):
         pyplot.axhline(0.25, linestyle=":", color="grey")
         save("fairness", "round", "cumulative share of the tenant that bids ten times as often")
     for row in found.get("price", []):
-        pyplot.plot(row["price_micros_core_hour"], label=f"load {row['load']}")
+        shown = f"{row['bids']} bids a round, {row['nodes']} nodes" if row["start"] < 1 else None
+        colour = f"C{PRICED_BIDS.index(row['bids'])}"
+        pyplot.plot(row["price_micros_core_hour"], color=colour, label=shown)
     if found.get("price"):
         save("price", "round", "micros for a core-hour")
+    for row in found.get("prediction", []):
+        told, won, _ = zip(*row["reliability"], strict=True)
+        pyplot.plot(told, won, marker="o", label=f"{row['bids_a_round']} bids a round")
+    if found.get("prediction"):
+        pyplot.plot([0, 1], [0, 1], linestyle=":", color="grey")
+        save("prediction", "predicted chance", "share that won")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -322,6 +399,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "hierarchy": lambda: cells(chosen.quick),
         "fairness": lambda: fairness(chosen.quick),
         "price": lambda: price(chosen.quick),
+        "prediction": lambda: prediction(chosen.quick),
     }
     found = {name: run() for name, run in parts.items() if name in (chosen.part or parts)}
     chosen.out.mkdir(parents=True, exist_ok=True)

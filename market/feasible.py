@@ -66,6 +66,11 @@ def row_refusals(snapshot: Snapshot, bid: int) -> Codes:
     return refusals(snapshot, np.full(len(ask), bid, dtype=np.int32), ask)
 
 
+def candidates(snapshot: Snapshot, bid: int) -> Indices:
+    """(k,) the asks that may serve one bid."""
+    return np.flatnonzero(row_refusals(snapshot, bid) == FEASIBLE).astype(np.int32)
+
+
 def kinds(snapshot: Snapshot) -> tuple[Indices, Indices, Bools, Bools]:
     """(kind of each ask (m,), of each bid (n,), lacks, shut out: (bid kinds, ask kinds) each).
 

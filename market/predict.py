@@ -1,12 +1,17 @@
 """Predicts before a bid is submitted: price range, chance to win, and when it would start."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log
 
 import numpy as np
 
-from market import feasible, losses, score
+from market import feasible, losses, recent, score
 from market.plan import Loss
-from market.snapshot import Indices, Snapshot
+from market.recent import Past
+from market.snapshot import Indices, Ints, Snapshot
+
+ROUNDS_MAX = 10  # further ahead nothing is foretold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,45 +23,82 @@ class Prediction:
     detail: str
     candidates: int  # asks that may serve it
     candidates_with_room: int
-    price_low: int  # micros per slot and hour: the cheapest candidate's reserve
+    price_low: int  # micros per slot and hour: never under the cheapest candidate's reserve
     price_likely: int  # at the standing price of the best candidate's cell
-    price_high: int  # the limit: never more
-    chance: float  # in [0, 1], estimated
+    price_high: int  # never over the limit
+    chance: float  # in [0, 1], to be served in the next round
     start_ms: int | None  # expected from now; None if it must wait for capacity
 
 
-def predict(snapshot: Snapshot, bid: int, *, next_round_ms: int) -> Prediction:
+def predict(
+    snapshot: Snapshot, bid: int, *, next_round_ms: int, past: Sequence[Past] = ()
+) -> Prediction:
     """The prediction for bid ``bid`` (an index) of a snapshot that holds the new bid as well.
 
-    The chance is the share of the competing demand on the candidates that the bid outranks or
-    that there is room for anyway; 0 when no candidate could ever serve it.
+    ``past`` are the last rounds of the same cell, the newest first: they make the chance a
+    frequency (``market.recent``) and narrow the prices to what slots like this one came to.
     """
     codes = feasible.row_refusals(snapshot, bid)
     asks = np.flatnonzero(codes == feasible.FEASIBLE).astype(np.int32)
     if not len(asks):
         loss, detail = losses.constraint_loss(snapshot, bid, *losses.closest(snapshot, bid))
         return _unservable(loss, detail, limit=int(snapshot.bids.limit[bid]))
-    row = np.full(len(asks), bid, dtype=np.int32)
-    reserve = feasible.reserve_rates(snapshot, row, asks)
-    best = int(asks[score.values(snapshot, row, asks).argmax()])
-    unit = snapshot.standing_price[snapshot.asks.cell[best]] / snapshot.priced_units
-    likely = int(np.ceil(min(float(snapshot.bids.demand[bid] @ unit), 2.0**62)))
-    limit = int(snapshot.bids.limit[bid])
+    low, likely, high = _prices(snapshot, bid, asks, past)
     room = feasible.slots_that_fit(snapshot.asks.capacity[asks], snapshot.bids.demand[bid])
     slots = int(np.minimum(room, snapshot.bids.count[bid]).sum())
     fits = slots >= min(int(snapshot.bids.count_min[bid]), int(snapshot.bids.count[bid]))
+    now = chance(snapshot, bid, asks) if fits else 0.0
     return Prediction(
         servable=True,
         loss=None,
         detail="",
         candidates=len(asks),
         candidates_with_room=int((room > 0).sum()),
-        price_low=int(reserve.min()),
-        price_likely=int(np.clip(likely, int(reserve.min()), limit)),
-        price_high=limit,
-        chance=chance(snapshot, bid, asks) if fits else 0.0,
+        price_low=low,
+        price_likely=likely,
+        price_high=high,
+        chance=recent.chance(snapshot, bid, asks, past, prior=now) if past else now,
         start_ms=next_round_ms if fits else None,
     )
+
+
+def _prices(
+    snapshot: Snapshot, bid: int, asks: Indices, past: Sequence[Past]
+) -> tuple[int, int, int]:
+    """(low, likely, high) micros per slot and hour, between the least reserve and the limit.
+
+    Without rounds to go by, or under a payment rule that the standing price does not decide, the
+    range is all that is possible.
+    """
+    row = np.full(len(asks), bid, dtype=np.int32)
+    reserve = feasible.reserve_rates(snapshot, row, asks)
+    least, limit = int(reserve.min()), int(snapshot.bids.limit[bid])
+    place = int(score.values(snapshot, row, asks).argmax())
+    cell = int(snapshot.asks.cell[asks[place]])
+    unit = snapshot.standing_price[cell] / snapshot.priced_units
+    likely = min(float(snapshot.bids.demand[bid] @ unit), 2.0**62)
+    rule = snapshot.policy.payment
+    if rule == "pay_as_bid":
+        return limit, limit, limit
+    low, high = float(least), float(limit)
+    if rule == "uniform" and past:
+        rates = recent.rates(snapshot, bid, asks, past)
+        low, high = np.quantile(rates, recent.PRICE_QUANTILES)
+        likely = float(np.clip(likely, low, high))
+    bounded: Ints = np.clip(np.ceil([low, likely, high]), least, limit).astype(np.int64)
+    return int(bounded[0]), int(bounded[1]), int(bounded[2])
+
+
+def rounds_until(chance: float, *, share: float) -> int:
+    """After how many lost rounds a bid with this chance in each is served with probability share.
+
+    0: in the next one. At most ``ROUNDS_MAX``.
+    """
+    if chance >= share:
+        return 0
+    if chance <= 0.0:
+        return ROUNDS_MAX
+    return min(ROUNDS_MAX, ceil(log(1.0 - share) / log(1.0 - chance)) - 1)
 
 
 def chance(snapshot: Snapshot, bid: int, asks: Indices) -> float:

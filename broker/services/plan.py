@@ -7,22 +7,28 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from broker.services import job_spec
+from broker.services.explain import plan_of
 from broker.services.feasibility import Fits, RuledOut, judge
 from broker.services.job_spec import JobSpec
 from broker.services.jobs import lease_window_ms
 from broker.services.refusals import NotFound
 from broker.services.shares import Shares
+from broker.services.snapshot_store import SnapshotCorrupt, unpack
 from broker.services.snapshots import build_snapshot, current_policy, read_rows
 from db.control import explaining, rounds
 from db.control.rounds import BidRow
 from db.engine import dump_json
 from market.money import charge_micros
 from market.plan import Loss
-from market.predict import Prediction, predict
+from market.predict import Prediction, predict, rounds_until
+from market.recent import Past
 from market.resources import RESOURCE_NAMES
 
 BIDS_READ_MAX = 2_000  # competing demands that a prediction looks at
 RECENT = timedelta(hours=1)
+ROUNDS_READ_MAX = 10  # of the cell, to learn from
+ROUND_BIDS_MAX = 1_000  # a larger round is left out: its snapshot alone takes long to read
+ROUND_ASKS_MAX = 1_000
 START_MS = (60.0, 250.0)  # median and 90th percentile where nothing has started of late
 HYPOTHETICAL = "demand_planned"
 
@@ -63,7 +69,7 @@ def plan_job(
 ) -> JobPlan:
     """Predict what would become of ``spec`` if it were submitted now; writes nothing.
 
-    ``round_wait_ms`` is how long a demand without room waits between rounds. Raises ``NotFound``.
+    ``round_wait_ms`` is how long a demand that lost waits for the next round. Raises ``NotFound``.
     """
     name = explaining.account_name(session, account_id)
     if name is None:
@@ -79,8 +85,8 @@ def plan_job(
     reasons = verdict.ruled_out
     if not found.servable:
         reasons = (_now(found), *reasons)
-    if found.start_ms is None:
-        p50, p90 = p50 + round_wait_ms, p90 + 10 * round_wait_ms
+    p50 += round_wait_ms * rounds_until(found.chance, share=0.5)
+    p90 += round_wait_ms * rounds_until(found.chance, share=0.9)
     return JobPlan(
         serviceable=True,
         reasons=reasons,
@@ -113,7 +119,29 @@ def _predict(
     snapshot = build_snapshot(
         rows, round_id="round_planned", cell=cell, policy=policy, now=now, seed=0
     )
-    return predict(snapshot, len(bids) - 1, next_round_ms=0)
+    return predict(
+        snapshot, len(bids) - 1, next_round_ms=0, past=_last_rounds(session, cell, now=now)
+    )
+
+
+def _last_rounds(session: Session, cell: str, *, now: datetime) -> list[Past]:
+    """What the cell's last rounds came to, the newest first."""
+    seen = explaining.last_rounds(
+        session,
+        cell,
+        since=now - RECENT,
+        most=ROUNDS_READ_MAX,
+        bids_max=ROUND_BIDS_MAX,
+        asks_max=ROUND_ASKS_MAX,
+    )
+    found = []
+    for each in seen:
+        try:
+            snapshot = unpack(each.snapshot or b"")
+        except SnapshotCorrupt:
+            continue  # of a version that is gone
+        found.append(Past.of(snapshot, plan_of(snapshot, explaining.won_in(session, each))))
+    return found
 
 
 def _bid(spec: JobSpec, *, account_id: str, cell: str, now: datetime) -> BidRow:

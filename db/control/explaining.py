@@ -35,6 +35,12 @@ _LAST_ROUND = text("""
     WHERE o.demand_id = :demand AND r.snapshot IS NOT NULL
     ORDER BY r.created_at DESC, r.id DESC LIMIT 1
 """)
+_LAST_ROUNDS = text("""
+    SELECT r.id, r.created_at, r.snapshot, r.effort, r.budget_ms FROM rounds r
+    WHERE r.cell_id = :cell AND r.snapshot IS NOT NULL AND r.mechanism <> 'nearest'
+        AND r.created_at > :since AND r.bid_count <= :bids AND r.ask_count <= :asks
+    ORDER BY r.created_at DESC, r.id DESC LIMIT :most
+""")
 # Leases are made in the transaction of their round, with its time.
 _WON = text("""
     SELECT demand_id, node_id, slots, rate_micros_per_hour, reserve_micros_per_hour FROM leases
@@ -55,6 +61,14 @@ def last_round(session: Session, demand_id: str) -> RoundSeen | None:
     """The newest round of a demand whose snapshot is kept."""
     row = session.execute(_LAST_ROUND, {"demand": demand_id}).first()
     return None if row is None else RoundSeen._make(row)
+
+
+def last_rounds(
+    session: Session, cell: str, *, since: datetime, most: int, bids_max: int, asks_max: int
+) -> list[RoundSeen]:
+    """The newest rounds of a cell whose snapshots are kept, no larger than said; no purchases."""
+    values = {"cell": cell, "since": since, "most": most, "bids": bids_max, "asks": asks_max}
+    return [RoundSeen._make(row) for row in session.execute(_LAST_ROUNDS, values)]
 
 
 def won_in(session: Session, seen: RoundSeen) -> list[Won]:

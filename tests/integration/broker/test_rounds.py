@@ -259,6 +259,25 @@ def test_plan_predicts_price_and_chance(session):
     assert plan.start_ms_p50 is not None
 
 
+def test_plan_learns_from_the_last_rounds(session, rounds):
+    cell = make_cell(session)
+    make_node(session, cell=cell, capacity={"cpu_millis": 1_000, "memory_bytes": 1 << 30})
+    for _ in range(3):  # each time the only slot goes to a dearer bid, and is free again
+        job_in(session, cell, tasks=1, limit_micros_per_hour=200_000)
+        session.commit()
+        rounds.clear_cell(cell.id)
+        session.execute(text("UPDATE leases SET state = 'released', ended_at = created_at"))
+        session.execute(text("UPDATE demands SET state = 'closed'"))
+    plan = plan_for(session, cell, limit_micros_per_hour=100_000)
+    assert 0.2 < plan.chance < 0.3  # the present counts as a round, and three speak against it
+    assert plan.start_ms_p50 > 5_000
+    dearer = plan_for(session, cell, limit_micros_per_hour=300_000)
+    assert dearer.chance == 1.0
+    assert dearer.start_ms_p90 < 5_000
+    price = dearer.price_micros_per_hour
+    assert price.low <= price.likely <= price.high < 300_000
+
+
 def test_plan_of_a_full_cell_has_no_chance_now(session):
     cell = make_cell(session)
     node = make_node(session, cell=cell)
