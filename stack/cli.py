@@ -47,17 +47,19 @@ def up(
     ] = False,
 ) -> None:
     """Start the platform on this machine; Ctrl-C stops it."""
-    from stack import up as starting
-    from stack import view
+    from stack import detached
 
     try:
         if detach:
-            starting.up_detached(lambda line: print(line, flush=True))
+            detached.start().wait(lambda line: print(line, flush=True), detached.is_running)
         else:
+            from stack import up as starting
+            from stack import view
+
             starting.up(view.say, view.announce)
-    except starting.AlreadyRunning as running:
+    except detached.AlreadyRunning as running:
         typer.echo(str(running))
-    except starting.UpFailed as failure:
+    except detached.UpFailed as failure:
         typer.echo(f"souk: {failure}", err=True)
         raise typer.Exit(FAILED) from failure
 
@@ -148,7 +150,7 @@ def _with_name(line: Any) -> str:
 
 def _become(*arguments: str) -> None:
     """Go on as another Python command, in the checkout."""
-    from stack.plan import CHECKOUT
+    from stack.checkout import CHECKOUT
 
     sys.stdout.flush()
     os.chdir(CHECKOUT)

@@ -106,6 +106,9 @@ class Fleet:
 
         Raises ``FleetFailed``.
         """
+        for name in tokens:
+            if self._alive(name):  # with an identity that is to be replaced
+                self.kill(name)
         started = [
             (member, self._start_enrolment(member, tokens[member.name], server))
             for member in self.members
@@ -125,6 +128,13 @@ class Fleet:
         self.logs.mkdir(parents=True, exist_ok=True)
         for member in self.members:
             if not self._alive(member.name):
+                self._spawn(member)
+
+    def start_enrolled(self) -> None:
+        """Start every member that has an identity and does not run; whether it is good shows."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        for member in self.members:
+            if self.node_id(member) is not None and not self._alive(member.name):
                 self._spawn(member)
 
     def ended(self) -> Iterator[tuple[Member, int]]:

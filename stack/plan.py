@@ -7,7 +7,6 @@ worker off. A server whose URL the settings give is not started, only awaited.
 import os
 import secrets
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,14 +18,13 @@ from broker.services.bootstrap_check import is_bootstrapped
 from broker.services.pki_files import PkiPaths, ensure_pki
 from broker.settings import Settings
 from db.standing import is_migrated
+from stack.checkout import CHECKOUT, python
 from stack.databases import ensure_database
 from stack.home import Home
 from stack.mqtt_server import MqttServer, choose_kind
 from stack.postgres import DATABASE, PostgresServer
 from stack.processes import free_port, port_is_free
 from stack.specs import Spec, Stage, Step, ready_by_file, ready_by_http
-
-CHECKOUT = Path(__file__).parent.parent
 
 
 class PortTaken(Exception):
@@ -127,9 +125,14 @@ def _mqtt(settings: Settings, home: Home, pki: PkiPaths, ports: Ports) -> MqttSe
 
 
 def _environment(settings: Settings, recorded: Mapping[str, Any]) -> dict[str, str]:
-    """What every process is told; libraries are kept from starting a thread for each core."""
+    """What every process is told; libraries are kept from starting a thread for each core.
+
+    Python keeps what it compiles, whatever our own environment says: without, every start of every
+    process compiles thousands of lines again.
+    """
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **inherited,
         "SOUK_HOME": str(settings.home),
         "DATABASE_URL": str(recorded["database_url"]),
         "MQTT_URL": str(recorded["mqtt_url"]),
@@ -262,11 +265,6 @@ def _by_file(home: Home, name: str, *arguments: str) -> Spec:
         ready=ready_by_file(ready_file),
         alive_file=ready_file,
     )
-
-
-def python(*arguments: str) -> list[str]:
-    """A command line of this Python."""
-    return [sys.executable, *arguments]
 
 
 def _local(settings: Settings) -> str:

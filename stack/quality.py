@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.plan import CHECKOUT, python
+from stack.checkout import CHECKOUT, python
 
 PASSED, FAILED = 0, 1
 

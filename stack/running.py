@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stack.checkout import CHECKOUT, python
 from stack.home import Home, ProcessState, State
-from stack.plan import CHECKOUT, python
 from stack.processes import ProcessId, wait_until
 from stack.supervisor import tail
 

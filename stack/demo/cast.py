@@ -111,11 +111,18 @@ def gather(souk: Client, home: Home) -> Cast:
 
 
 def bring_fleet_up(souk: Client, fleet: Fleet, cast: Cast, *, server: str, mqtt_url: str) -> int:
-    """Enrol the devices that the platform does not know, start all, wait until all are online.
+    """``start_fleet`` and ``await_fleet`` in one."""
+    began = datetime.now(UTC)
+    enrolled = start_fleet(souk, fleet, cast, server=server, mqtt_url=mqtt_url)
+    await_fleet(souk, fleet, since=began)
+    return enrolled
+
+
+def start_fleet(souk: Client, fleet: Fleet, cast: Cast, *, server: str, mqtt_url: str) -> int:
+    """Enrol the devices that the platform does not know, and start all.
 
     Returns how many enrolled. Raises ``FleetFailed``.
     """
-    began = datetime.now(UTC)
     known = {node.id for node in souk.nodes.list() if node.state not in ("revoked", "quarantined")}
     new = [member for member in fleet.members if fleet.node_id(member) not in known]
     tokens = {
@@ -127,16 +134,20 @@ def bring_fleet_up(souk: Client, fleet: Fleet, cast: Cast, *, server: str, mqtt_
     fleet.enrol(tokens, server=server)
     fleet.move(server=server, mqtt_url=mqtt_url)
     fleet.start()
+    return len(new)
+
+
+def await_fleet(souk: Client, fleet: Fleet, *, since: datetime) -> None:
+    """Wait until every device has been heard of after ``since``. Raises ``FleetFailed``."""
     wanted = {fleet.node_id(member) for member in fleet.members}
 
     def all_online() -> bool:  # now, that is: before the last stop does not count
         heard = (node for node in souk.nodes.list() if node.state == "online")
-        return wanted <= {node.id for node in heard if (node.last_seen_at or began) > began}
+        return wanted <= {node.id for node in heard if (node.last_seen_at or since) > since}
 
     wait_for(
         all_online, fleet=fleet, timeout_s=ONLINE_TIMEOUT_S, what="not all devices came online"
     )
-    return len(new)
 
 
 def _fill_purse(souk: Client, account: Account) -> None:

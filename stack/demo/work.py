@@ -61,15 +61,23 @@ def workload(tenant: str, code: Code) -> Iterator[Work]:
             yield read_digits(code, rng)
 
 
+def prepare_all(tenants: Mapping[str, Client]) -> dict[str, list[Work]]:
+    """Every tenant uploads its code and says what it wants done."""
+    return {tenant: list(workload(tenant, upload(souk))) for tenant, souk in tenants.items()}
+
+
 def submit_all(
-    tenants: Mapping[str, Client], *, on_submit: Callable[[Submitted], None]
+    tenants: Mapping[str, Client],
+    works: Mapping[str, Sequence[Work]],
+    *,
+    on_submit: Callable[[Submitted], None],
 ) -> list[Submitted]:
-    """Every tenant uploads and submits its jobs, all tenants at the same time."""
+    """Every tenant submits its jobs, all tenants at the same time."""
 
     def submit(tenant: str) -> list[Submitted]:
         souk = tenants[tenant]
         done = []
-        for work in workload(tenant, upload(souk)):
+        for work in works[tenant]:
             done.append(Submitted(tenant=tenant, job=souk.jobs.submit(work.request), work=work))
             on_submit(done[-1])
         return done

@@ -21,14 +21,8 @@ def test_demo_shows_a_market_that_worked(tmp_path):
         "SOUK_AGENT_PORT": "0",
         "SOUK_MQTT_PORT": "0",
     }
-    command = [sys.executable, "-m", "stack", "demo", "--exit", "--json"]
-    done = subprocess.run(
-        command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=TIMEOUT_S
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["ok"]
-    assert found["complaints"] == []
+    done = demo(env)
+    found = summary_of(done)
     assert found["jobs_by_state"] == {"succeeded": found["results_right"]}
     assert {row["cell"] for row in found["prices"]} >= {"orchard", "quay"}
     assert {pay["payer"] for pay in found["payments"]} == {
@@ -40,3 +34,22 @@ def test_demo_shows_a_market_that_worked(tmp_path):
     assert found["seconds_to_first_end"] < FIRST_END_S_MAX
     assert Home(tmp_path).read_state().supervisor is None
     assert "lease of" in done.stderr  # it said what happened while it happened
+    again = demo(env)
+    assert summary_of(again)["jobs_by_state"] == found["jobs_by_state"]
+    assert "nothing to do" in again.stderr
+    assert "newly enrolled" not in again.stderr
+
+
+def demo(env):
+    command = [sys.executable, "-m", "stack", "demo", "--exit", "--json"]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+
+
+def summary_of(done):
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["ok"]
+    assert found["complaints"] == []
+    return found

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from broker.services.pki_files import PkiPaths
+from stack.checkout import CHECKOUT
 from stack.databases import plain
-from stack.plan import CHECKOUT
 from stack.processes import ProcessId, wait_until
 from stack.running import Platform, running_platform
 
