@@ -8,7 +8,6 @@ disk too, in a folder for the agent's user alone, because loading one runs what 
 
 import os
 from collections import OrderedDict
-from importlib import metadata
 from pathlib import Path
 
 import wasmtime
@@ -17,8 +16,9 @@ from edge_agent.executors import hygiene
 from edge_agent.executors.job import Job, TaskFailure
 from edge_agent.executors.scratch import Scratch
 from edge_agent.executors.watchdog import Watchdog
+from edge_agent.runtimes import installed
 
-_VERSION = metadata.version("wasmtime")
+_VERSION = installed(("wasm",))["wasm"]
 MODULES_MAX = 16  # compiled and kept in memory
 LOG_BYTES_MAX = 1 << 20
 LOG_TAIL_BYTES = 4 * 1024
