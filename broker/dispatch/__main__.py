@@ -28,7 +28,7 @@ from broker.services.sender import Sender
 from broker.settings import Settings, get_settings
 from broker.tasks.rounds import ROUND_CHANNEL, ask_for_level, clear_cell
 from db import notify
-from db.engine import make_engine, session_factory
+from db.engine import BY_INDEX, make_engine, session_factory
 from db.errors import StorageError
 from db.notify import Listener
 from edge_agent.wire import CONTROL_STATE
@@ -51,7 +51,9 @@ def main() -> int:
 
 def run(settings: Settings, stop: StopSignal) -> None:
     """Dispatch until ``stop``."""
-    engine = make_engine(settings.database_url, pool_max=6, application_name="souk dispatch")
+    engine = make_engine(
+        settings.database_url, pool_max=6, application_name="souk dispatch", **BY_INDEX
+    )
     sessions = session_factory(engine)
     ingest = Ingest()
     link = Link(

@@ -16,7 +16,7 @@ from broker.readiness import mark_ready
 from broker.services.artifacts import store_for
 from broker.services.sender import Sender
 from broker.settings import Settings, get_settings
-from db.engine import make_engine, session_factory
+from db.engine import BY_INDEX, make_engine, session_factory
 from edge_agent.wire import CONTROL_STATE, ControlState, Envelope, encode, up_filter
 
 READY_EVERY_S = 1.0
@@ -38,7 +38,9 @@ def main() -> int:
 def run(settings: Settings, stop: StopSignal) -> None:
     """Listen and write until ``stop``."""
     epoch = int(time.time() * 1000)
-    engine = make_engine(settings.database_url, pool_max=2, application_name="souk ingest")
+    engine = make_engine(
+        settings.database_url, pool_max=2, application_name="souk ingest", **BY_INDEX
+    )
     gatherer = Gatherer()
     link = Link(
         settings.mqtt_url,

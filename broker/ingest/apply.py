@@ -1,6 +1,6 @@
 """One batch of messages in one transaction: reports first, then what nodes say of themselves.
 
-The order is that of the locks: jobs and their work before nodes.
+The order is that of the locks: jobs and their work before nodes, and balances last.
 """
 
 from collections import defaultdict
@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from broker.services import fleet
 from broker.services.fleet import FleetOutcome
-from broker.services.reports import NodeReport, Outcome, ResultStore, apply_reports
+from broker.services.reports import NodeReport, Outcome, ResultStore, move_by_reports
 from db.control.fleet import write_reliability
+from db.ledger import post_transfers
 from edge_agent.wire import (
     Ack,
     AttemptReport,
@@ -46,7 +47,7 @@ def apply_batch(
 ) -> Effects:
     """Make a batch true; what it returns is sent after the commit."""
     effects = Effects()
-    effects.reports = apply_reports(
+    effects.reports = move_by_reports(
         session, _reports(batch), store=store, fee_basis_points=fee_basis_points, now=now
     )
     effects.fleet = fleet.apply_news(
@@ -55,6 +56,7 @@ def apply_batch(
         now=now,
     )
     write_reliability(session, effects.reports.good, effects.reports.bad, now=now)
+    post_transfers(session, effects.reports.owed, now=now)
     effects.acks = _acks(batch, effects.reports)
     return effects
 

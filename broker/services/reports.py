@@ -27,11 +27,12 @@ from broker.services.report_steps import (
     refused_result,
     task_step,
 )
-from broker.services.settlement import JobEnd, end_jobs
+from broker.services.settlement import JobEnd, settle_jobs
 from db import events, notify
 from db.control import healing, reports
 from db.control.reports import AttemptMove, AttemptRow, JobCounts, JobMove, TaskMove
 from db.events import NewEvent
+from db.ledger import NewTransfer, post_transfers
 from edge_agent.wire import AttemptReport
 from market.lifecycle import AttemptState, EndReason, LeaseState, TaskState
 
@@ -58,6 +59,7 @@ class Outcome:
 
     stale: dict[str, set[str]] = field(default_factory=dict)  # attempts by node
     ended_jobs: list[str] = field(default_factory=list)
+    owed: list[NewTransfer] = field(default_factory=list)  # of their settlement
     moved: int = 0
     repeated: int = 0
     good: Counter[str] = field(default_factory=Counter)  # ended attempts by node: delivered
@@ -86,10 +88,26 @@ def apply_reports(
     fee_basis_points: int,
     now: datetime,
 ) -> Outcome:
-    """Move attempts, tasks and jobs by ``batch`` (in the order of arrival); settle what ends.
+    """Move attempts, tasks and jobs by ``batch`` (in the order of arrival); settle what ends."""
+    outcome = move_by_reports(
+        session, batch, store=store, fee_basis_points=fee_basis_points, now=now
+    )
+    post_transfers(session, outcome.owed, now=now)
+    return outcome
+
+
+def move_by_reports(
+    session: Session,
+    batch: Iterable[NodeReport],
+    *,
+    store: ResultStore,
+    fee_basis_points: int,
+    now: datetime,
+) -> Outcome:
+    """As ``apply_reports``, but for what is owed, which the caller posts last.
 
     Results that travel inline are stored before anything is written. Locks the jobs in id order,
-    then attempts and tasks, then what ``settlement.end_jobs`` locks.
+    then attempts and tasks, then what ``settlement.settle_jobs`` locks.
     """
     outcome = Outcome()
     batch = list(batch)
@@ -106,9 +124,8 @@ def apply_reports(
     reports.add_results(session, moves.results, now=now)
     counts = reports.move_jobs(session, _job_moves(moves))
     _tell_started(session, counts, now=now)
-    outcome.ended_jobs = end_jobs(
-        session, _finished(counts), fee_basis_points=fee_basis_points, now=now
-    )
+    ended = settle_jobs(session, _finished(counts), fee_basis_points=fee_basis_points, now=now)
+    outcome.ended_jobs, outcome.owed = ended.jobs, ended.owed
     _free(session, moves, set(outcome.ended_jobs), now=now)
     outcome.moved = len(moves.attempts)
     return outcome

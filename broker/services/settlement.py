@@ -7,7 +7,7 @@ untouched or wholly settled. Ending a job that has ended changes nothing: the fi
 import datetime as dt
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -39,10 +39,29 @@ class JobEnd:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Jobs that have ended, and the movements that their settlement asks for."""
+
+    jobs: list[str] = field(default_factory=list)
+    owed: list[NewTransfer] = field(default_factory=list)
+
+
 def end_jobs(
     session: Session, ends: Sequence[JobEnd], *, fee_basis_points: int, now: dt.datetime
 ) -> list[str]:
-    """End and settle the jobs of ``ends`` that have not ended; return their ids.
+    """End and settle the jobs of ``ends`` that have not ended; return their ids."""
+    ended = settle_jobs(session, ends, fee_basis_points=fee_basis_points, now=now)
+    post_transfers(session, ended.owed, now=now)
+    return ended.jobs
+
+
+def settle_jobs(
+    session: Session, ends: Sequence[JobEnd], *, fee_basis_points: int, now: dt.datetime
+) -> Ended:
+    """As ``end_jobs``, but for the money, which the caller posts last in the same transaction.
+
+    Posting locks the balances until the commit, and every submission of their tenants waits.
 
     Owed is the chargeable time of each lease's attempts at the lease's rate, at most the hold
     (``market.settlement``). Live attempts are cancelled and their nodes told. Locks the jobs in id
@@ -52,7 +71,7 @@ def end_jobs(
     wanted = {end.job_id: end for end in ends}
     jobs = settling.lock_live(session, list(wanted)) if wanted else {}
     if not jobs:
-        return []
+        return Ended()
     for job in jobs.values():
         assert wanted[job.id].state in JOB_ENDS
         check_transition(JOB, JobState(job.state), wanted[job.id].state, subject=job.id)
@@ -69,8 +88,7 @@ def end_jobs(
         now=now,
     )
     outbox.add(session, _cancels(stopped), now=now)
-    post_transfers(session, _transfers(jobs, settled, usage), now=now)
-    return list(jobs)
+    return Ended(jobs=list(jobs), owed=_transfers(jobs, settled, usage))
 
 
 def _unfinished(jobs: Iterable[LiveJob], wanted: Mapping[str, JobEnd]) -> dict[str, str]:
@@ -89,7 +107,12 @@ def _settle(leases: Sequence[UsedLease], job: LiveJob, fee_basis_points: int) ->
         )
         for lease in leases
     ]
-    return settle(usage, hold_micros=job.hold_micros, fee_basis_points=fee_basis_points)
+    return settle(
+        usage,
+        tenant_id=job.account_id,
+        hold_micros=job.hold_micros,
+        fee_basis_points=fee_basis_points,
+    )
 
 
 def _ended(job: LiveJob, end: JobEnd, settled: Settlement) -> JobEnded:

@@ -41,11 +41,12 @@ class NewJob:
     event: dict[str, Any]
 
 
+# A scalar look-up of each digest: of NOT EXISTS the planner makes a join with all grants there are.
 _ASKERS = text("""
     SELECT q.place, a.name, ARRAY(
         SELECT d.digest FROM jsonb_array_elements_text(q.digests) WITH ORDINALITY AS d (digest, k)
-        WHERE NOT EXISTS (SELECT FROM artifact_grants g
-            WHERE g.digest = d.digest AND g.account_id = a.id)
+        WHERE (SELECT g.digest FROM artifact_grants g
+            WHERE g.digest = d.digest AND g.account_id = a.id) IS NULL
         ORDER BY d.k)
     FROM jsonb_to_recordset(CAST(:asked AS jsonb))
         AS q (place int, account_id text, digests jsonb)
