@@ -1,7 +1,7 @@
 """Applies one plan in the caller's transaction: locks, re-checks, writes, tells."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from broker.plan_apply.recheck import Checked, recheck
 from db import events, notify
 from db.control import plans
-from db.control.plans import FreeNode, NewLease, OpenDemand, Outcome
+from db.control.plans import FreeNode, NewLeases, OpenDemand, Outcomes
 from db.events import NewEvent
-from db.ids import new_id
+from db.ids import new_ids
 from market import pricing
 from market.plan import Plan
-from market.snapshot import Snapshot
+from market.snapshot import Ints, Snapshot
 
 DETAIL_CHARS_MAX = 500
 # With more losers than this only those are noted whose reason is new: ten thousands of demands that
@@ -65,20 +65,20 @@ def apply_plan(
     checked = recheck(snapshot, plan, demands, nodes)
     leases = _leases(snapshot, plan, checked, demands, nodes, now=now)
     plans.insert_leases(session, leases, round_id=snapshot.round_id, now=now)
+    slots_of = _slots_of_jobs(leases)
     applied = Applied(
         slots_matched=int(plan.count.sum()),
         slots_applied=int(checked.count.sum()),
         refused=checked.refused,
-        jobs=tuple(sorted({lease.job_id for lease in leases})),
+        jobs=tuple(sorted(slots_of)),
     )
     plans.insert_round(session, _round(snapshot, plan, applied, packed, budget_ms), now=now)
     _record_outcomes(session, snapshot, plan, checked, every_loser=every_loser)
-    matched = plans.mark_matched(session, applied.jobs, now=now) if applied.jobs else {}
+    plans.mark_matched(session, slots_of, now=now)
     moved = plans.set_prices(
         session, _prices(snapshot, plan, checked), round_id=snapshot.round_id, now=now
     )
-    told = [*_job_events(matched, leases), *_round_events(snapshot, plan, applied, moved)]
-    events.append(session, told, now=now)
+    events.append(session, _round_events(snapshot, plan, applied, moved), now=now)
     notify.notify_all(session, [(notify.LEASE, job) for job in applied.jobs])
     return applied
 
@@ -91,31 +91,47 @@ def _leases(
     nodes: Mapping[str, FreeNode],
     *,
     now: datetime,
-) -> list[NewLease]:
+) -> NewLeases:
+    """In the order of their jobs, so that rows and ids go to the end of most indexes."""
     bids = snapshot.bids
-    made = []
-    for k in np.flatnonzero(checked.count).tolist():
-        i = int(plan.bid[k])
-        demand, node = demands[bids.ids[i]], nodes[snapshot.asks.ids[plan.ask[k]]]
-        window = timedelta(milliseconds=int(bids.duration_ms[i]))
-        made.append(
-            NewLease(
-                id=new_id("lease", now),
-                job_id=demand.job_id,
-                demand_id=demand.id,
-                node_id=node.id,
-                cell_id=node.cell_id,
-                owner_id=node.owner_id,
-                tenant_id=snapshot.tenants[bids.tenant[i]],
-                slots=int(checked.count[k]),
-                resources=tuple(bids.demand[i].tolist()),
-                rate=int(plan.rate[k]),
-                reserve=int(plan.reserve_rate[k]),
-                limit=int(bids.limit[i]),
-                ends_at=min(now + window, demand.expires_at),
-            )
-        )
-    return made
+    sold = np.flatnonzero(checked.count)
+    wanted = [demands[bids.ids[i]] for i in plan.bid[sold].tolist()]
+    order = sorted(range(len(sold)), key=lambda k: wanted[k].job_id)
+    sold = sold[order]
+    mine = [wanted[k] for k in order]
+    bid = plan.bid[sold]
+    chosen = [nodes[snapshot.asks.ids[j]] for j in plan.ask[sold].tolist()]
+    return NewLeases(
+        id=new_ids("lease", now, len(sold)),
+        job_id=[demand.job_id for demand in mine],
+        demand_id=[demand.id for demand in mine],
+        node_id=[node.id for node in chosen],
+        cell_id=[node.cell_id for node in chosen],
+        owner_id=[node.owner_id for node in chosen],
+        tenant_id=[snapshot.tenants[t] for t in bids.tenant[bid].tolist()],
+        slots=checked.count[sold],
+        resources=bids.demand[bid],
+        rate=plan.rate[sold],
+        reserve=plan.reserve_rate[sold],
+        limit=bids.limit[bid],
+        ends_at=_ends(bids.duration_ms[bid], mine, now=now),
+    )
+
+
+def _ends(duration_ms: Ints, demands: Sequence[OpenDemand], *, now: datetime) -> list[datetime]:
+    """(k,) the end of each window, but not after its job's own end."""
+    ends = {ms: now + timedelta(milliseconds=ms) for ms in np.unique(duration_ms).tolist()}
+    return [
+        min(ends[ms], demand.expires_at)
+        for ms, demand in zip(duration_ms.tolist(), demands, strict=True)
+    ]
+
+
+def _slots_of_jobs(leases: NewLeases) -> dict[str, int]:
+    slots: dict[str, int] = defaultdict(int)
+    for job, count in zip(leases.job_id, leases.slots.tolist(), strict=True):
+        slots[job] += count
+    return slots
 
 
 def _round(
@@ -163,26 +179,22 @@ def _record_outcomes(
     bids = snapshot.bids
     won = np.bincount(plan.bid, weights=checked.count, minlength=len(bids)).astype(np.int64)
     planned = np.bincount(plan.bid, weights=plan.count, minlength=len(bids)).astype(np.int64)
-    asked = bids.count.tolist()
-    winners: list[Outcome] = []
-    losers: list[Outcome] = []
-    for i, slots in enumerate(won.tolist()):
-        loss, detail = plan.loss[i], plan.loss_detail[i]
-        if slots < planned[i]:
-            detail = detail or _REFUSED
-        outcome = Outcome(
-            demand_id=bids.ids[i],
-            asked=asked[i],
-            won=slots,
-            loss=None if loss is None else str(loss),
-            detail=detail[:DETAIL_CHARS_MAX],
-        )
-        (winners if slots else losers).append(outcome)
+    details = [detail[:DETAIL_CHARS_MAX] for detail in plan.loss_detail]
+    for i in np.flatnonzero(won < planned).tolist():
+        details[i] = details[i] or _REFUSED
+    outcomes = Outcomes(
+        demand_id=bids.ids,
+        asked=bids.count,
+        won=won,
+        loss=[loss or "" for loss in plan.loss],
+        detail=details,
+    )
+    winners, losers = outcomes.at(np.flatnonzero(won)), outcomes.at(np.flatnonzero(won == 0))
     plans.record_winners(session, winners)
     every = every_loser and len(losers) <= LOSERS_NOTED_MAX
     noted = plans.record_losers(session, losers, every=every, few=ROUNDS_ALWAYS_NOTED)
-    shown = [*winners, *(outcome for outcome in losers if outcome.demand_id in noted)]
-    plans.insert_outcomes(session, shown, round_id=snapshot.round_id)
+    for shown in (winners, noted):
+        plans.insert_outcomes(session, shown, round_id=snapshot.round_id)
 
 
 def _prices(
@@ -198,37 +210,6 @@ def _prices(
         )
         for c, r in np.argwhere(~np.isnan(share)).tolist()
     }
-
-
-def _job_events(matched: Mapping[str, str], leases: list[NewLease]) -> list[NewEvent]:
-    told = [
-        NewEvent(
-            kind="lease.created",
-            subject_id=lease.job_id,
-            account_id=lease.tenant_id,
-            data={
-                "lease_id": lease.id,
-                "job_id": lease.job_id,
-                "node_id": lease.node_id,
-                "slots": lease.slots,
-                "rate_micros_per_hour": lease.rate,
-            },
-        )
-        for lease in leases
-    ]
-    slots: dict[str, int] = defaultdict(int)
-    for lease in leases:
-        slots[lease.job_id] += lease.slots
-    told += [
-        NewEvent(
-            kind="job.matched",
-            subject_id=job,
-            account_id=account,
-            data={"state": "matched", "slots": slots[job]},
-        )
-        for job, account in matched.items()
-    ]
-    return told
 
 
 def _round_events(
