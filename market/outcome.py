@@ -57,7 +57,7 @@ def complete(
     if node_price is None:
         node_price = np.zeros(snapshot.asks.capacity.shape)
     else:
-        worth = pricing.worth_of_score(snapshot, bid, count, reserve_rate)
+        worth = pricing.worth_of_score(snapshot, bid, ask, count, reserve_rate)
         rent = pricing.rents(snapshot, node_price, worth=worth)
     reasons, details = losses.explain_losses(
         snapshot, served=served, free=snapshot.asks.capacity - used, node_price=node_price

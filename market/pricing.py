@@ -16,8 +16,9 @@ They are in score, of which a slot earns at most its size; μ is what one unit o
 
     μ = Σ over matches of (limit − reserve rate) · count / Σ of size · count
 
-so at ρ* a winner whose whole score is eaten by the rents pays its limit, and any other less. A
-mechanism without shadow prices leaves κ's part out. κ is the policy's parameter ``price_pull``.
+where two parties match: what an account pledges to itself it does not pay. So at ρ* a winner whose
+whole score is eaten by the rents pays its limit, and any other less. A mechanism without shadow
+prices leaves κ's part out. κ is the policy's parameter ``price_pull``.
 
 With u and ρ* steady, ln ρ comes to rest at ln ρ* + (u − τ)/κ (for κ ≥ |u − τ|), from either side
 and without overshoot: η·κ is held to 1 at most, and each round leaves the share 1 − η·κ of the
@@ -28,7 +29,7 @@ down to its floor.
 import numpy as np
 
 from market.score import sizes
-from market.snapshot import Floats, Indices, Ints, Snapshot
+from market.snapshot import Bools, Floats, Indices, Ints, Snapshot
 
 PULL = 1.0  # κ
 REACH = 1.0  # of the pull, in ln ρ: one odd round moves the price by at most η·(κ + 1)
@@ -65,11 +66,21 @@ def floors(snapshot: Snapshot) -> Floats:
     return np.where(np.isfinite(least), np.maximum(least, floor), floor)
 
 
-def worth_of_score(snapshot: Snapshot, bid: Indices, count: Ints, reserve_rate: Ints) -> float:
+def worth_of_score(
+    snapshot: Snapshot, bid: Indices, ask: Indices, count: Ints, reserve_rate: Ints
+) -> float:
     """μ of the matches (k,), in micros an hour for one unit of score; 0 without a match."""
-    size = float(sizes(snapshot)[bid] @ count)
-    pledged = float((snapshot.bids.limit[bid] - reserve_rate) @ count)
+    traded = np.where(own(snapshot, bid, ask), 0, count)
+    size = float(sizes(snapshot)[bid] @ traded)
+    pledged = float((snapshot.bids.limit[bid] - reserve_rate) @ traded)
     return pledged / size if size > 0 else 0.0
+
+
+def own(snapshot: Snapshot, bid: Indices, ask: Indices) -> Bools:
+    """(k,) whether the same account is on both sides of each match."""
+    number = {account: t for t, account in enumerate(snapshot.tenants)}
+    owner = np.array([number.get(account, -1) for account in snapshot.asks.owners], np.int64)
+    return snapshot.bids.tenant[bid] == owner[ask]
 
 
 def rents(snapshot: Snapshot, node_price: Floats, *, worth: float) -> Floats:

@@ -59,8 +59,12 @@ def chargeable_ms(
     return max(0, min(wall_ms, elapsed_ms, max_run_ms)) if owed else 0
 
 
-def settle(usage: Sequence[LeaseUsage], *, hold_micros: int, fee_basis_points: int) -> Settlement:
+def settle(
+    usage: Sequence[LeaseUsage], *, tenant_id: str, hold_micros: int, fee_basis_points: int
+) -> Settlement:
     """The charge of each lease, its owner's payout and the platform's fee.
+
+    Who leases its own node is paid what it pays: there is no fee on that.
 
     A lease's charge is rounded up once (the owner gains less than a micro). If all of them come
     to more than the hold, each gets its share of the hold rounded down, and the micros left over
@@ -75,8 +79,9 @@ def settle(usage: Sequence[LeaseUsage], *, hold_micros: int, fee_basis_points: i
     }
     if sum(charges.values()) > hold_micros:
         charges = _scaled(charges, hold_micros)
+    own = {used.lease_id for used in usage if used.owner_id == tenant_id}
     fees = {
-        lease: div_floor(charge * fee_basis_points, BASIS_POINTS)
+        lease: 0 if lease in own else div_floor(charge * fee_basis_points, BASIS_POINTS)
         for lease, charge in charges.items()
     }
     return Settlement(

@@ -127,17 +127,22 @@ INSERT_SHADOW = text("""
     SELECT r.id, :policy, r.cell_id, CAST(:live AS jsonb), CAST(:shadow AS jsonb), :now
     FROM rounds r WHERE r.id = :round ON CONFLICT DO NOTHING RETURNING 1
 """)
+# What an account paid itself, for nodes of its own, it has not received of others.
 CHARGES = text(
-    "SELECT t.account, c.sequence, c.amount_micros, c.created_at"
+    "SELECT t.account, c.sequence, c.amount_micros - coalesce(("
+    "  SELECT sum(p.amount_micros) FROM transfers p"
+    "  WHERE p.job_id = c.job_id AND p.credit_id = t.account AND p.kind = 'payout'"
+    " ), 0)::bigint, c.created_at"
     " FROM unnest(CAST(:accounts AS text[]), CAST(:after AS bigint[])) AS t(account, after),"
-    " LATERAL (SELECT sequence, amount_micros, created_at FROM transfers"
+    " LATERAL (SELECT sequence, amount_micros, created_at, job_id FROM transfers"
     "  WHERE debit_id = t.account AND sequence > t.after AND kind = 'charge'"
     "  ORDER BY sequence DESC LIMIT :most) c"
 )
 RUNNING = text(
     "SELECT tenant_id, sum(rate_micros_per_hour * slots"
     " * greatest(0, extract(epoch FROM CAST(:now AS timestamptz) - starts_at)) / 3600)::float8"
-    " FROM leases WHERE state = 'active' AND tenant_id = ANY(:ids) GROUP BY tenant_id"
+    " FROM leases WHERE state = 'active' AND tenant_id = ANY(:ids) AND owner_id <> tenant_id"
+    " GROUP BY tenant_id"
 )
 
 

@@ -82,7 +82,7 @@ def plain_plan(snapshot: Snapshot) -> Plan | None:
 
 def repriced(snapshot: Snapshot, plan: Plan, node_price: Floats) -> Plan:
     """``plan`` with these shadow prices, and the standing prices that follow from them."""
-    worth = pricing.worth_of_score(snapshot, plan.bid, plan.count, plan.reserve_rate)
+    worth = pricing.worth_of_score(snapshot, plan.bid, plan.ask, plan.count, plan.reserve_rate)
     used = pricing.taken(snapshot, plan.bid, plan.ask, plan.count)
     rent = pricing.rents(snapshot, node_price, worth=worth)
     price = pricing.next_prices(snapshot, used, rent=rent)

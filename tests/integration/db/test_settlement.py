@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from broker.services.leases import end_leases
 from broker.services.settlement import JobEnd, end_jobs
+from broker.services.shares import Shares
 from db.engine import SessionFactory
 from db.errors import run_in_transaction
 from db.invariants import invariants
@@ -264,8 +265,28 @@ def test_an_owner_may_be_its_own_tenant(session: Session) -> None:
     lease = make_lease(session, job=job, node=make_node(session, owner=both))
     finish(session, job, lease, chargeable_ms=100_000)
     succeed(session, job)
-    assert available(session, both.id) == 100_000 - 20  # the fee of 2 % of 1,000
+    assert available(session, both.id) == 100_000  # what it paid, it was paid: no fee on that
     assert broken(session) == []
+
+
+def test_what_an_account_leased_of_itself_is_no_share_of_the_market(session: Session) -> None:
+    both = make_account(session, role=Role.OWNER, funds_micros=100_000)
+    job = make_job(session, account=both, tasks=2)
+    home = make_lease(session, job=job, node=make_node(session, owner=both))
+    away = make_lease(session, job=job, node=make_node(session))
+    running = {"now": LATER, "half_life_s": 1e12}
+    # Five minutes at ten micros a second, on the other's node alone.
+    assert Shares().received(session, [both.id], **running) == [3_000]
+    for task, lease, took in zip(tasks_of(session, job), (home, away), (7_000, 4_000), strict=True):
+        make_attempt(
+            session, task=task, lease=lease, state=AttemptState.SUCCEEDED, chargeable_ms=took
+        )
+        task.state = TaskState.SUCCEEDED
+    job.state, job.tasks_succeeded = JobState.RUNNING, 2
+    session.flush()
+    succeed(session, job)
+    assert available(session, both.id) == 100_000 - 40
+    assert Shares().received(session, [both.id], **running) == [pytest.approx(40)]
 
 
 def test_freed_room_wakes_the_cell_where_somebody_waits(

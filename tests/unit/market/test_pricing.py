@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.mechanisms import get
-from market.pricing import floors, next_prices, rents, taken, utilisation, worth_of_score
+from market.pricing import floors, next_prices, own, rents, taken, utilisation, worth_of_score
 from market.score import sizes
 from market.snapshot import Policy, Snapshot
 from sim.generators import random_snapshot
 
-from .factories import make_asks, make_bids, make_snapshot
+from .factories import check_plan, make_asks, make_bids, make_snapshot
 
 EMPTY = np.zeros((1, 4), np.int64)
 FULL = np.array([[4_000, 4 << 30, 0, 100_000]], np.int64)
@@ -87,15 +87,15 @@ def path(snapshot: Snapshot, *, start: float, rent: float, share: float, rounds:
     start=st.floats(10_000, 10_000_000),
     rent=st.floats(0, 1_000_000),
     share=st.floats(0, 1),
-    step=st.floats(0.02, 1),
-    pull=st.floats(0.85, 20),
+    step=st.floats(0.02, 0.7),
+    pull=st.floats(1.3, 20),
 )
 def test_price_comes_to_rest_from_either_side_without_overshoot(
     start: float, rent: float, share: float, step: float, pull: float
 ) -> None:
     policy = Policy(price_step=step, parameters={"price_pull": pull})
     pull = min(pull, 1 / step)
-    rounds = int(40 / min(1.0, step * pull))
+    rounds = int(60 / min(1.0, step * pull))
     rates = path(make_snapshot(policy=policy), start=start, rent=rent, share=share, rounds=rounds)
     held = int(4_000 * share) / 4_000
     rest = max(10_000.0, (10_000 + rent) * np.exp((held - 0.8) / pull))
@@ -133,16 +133,37 @@ def test_rent_is_the_mean_over_nodes_by_what_they_had_free() -> None:
 def test_winner_whose_score_the_rents_eat_up_pays_its_limit() -> None:
     snapshot = make_snapshot(make_bids(limit=[90_000]))
     plan = get("greedy").clear(snapshot, budget_ms=1)
-    worth = worth_of_score(snapshot, plan.bid, plan.count, plan.reserve_rate)
+    worth = worth_of_score(snapshot, plan.bid, plan.ask, plan.count, plan.reserve_rate)
     # All of the score of a slot is its size; here it is spread over the cores that it takes.
     rent = worth * sizes(snapshot)[0]
     assert plan.reserve_rate[0] + rent == pytest.approx(90_000)
 
 
+def test_what_an_account_pledges_to_itself_moves_no_price() -> None:
+    bids = make_bids(2, tenant=np.array([0, 1], np.int32), limit=[90_000, 10**9])
+    asks = make_asks(2, owners=("owner_0", "tenant_1"))
+    snapshot = make_snapshot(bids, asks)
+    match = np.array([0, 1], np.int32)
+    assert own(snapshot, match, match).tolist() == [False, True]
+    one = np.ones(2, np.int64)
+    reserve = np.array([11_000, 11_000])
+    alone = worth_of_score(snapshot, match[:1], match[:1], one[:1], reserve[:1])
+    assert worth_of_score(snapshot, match, match, one, reserve) == alone > 0
+
+
+@pytest.mark.parametrize("mechanism", ["greedy", "hierarchical", "nearest"])
+def test_an_account_may_bid_for_its_own_node(mechanism: str) -> None:
+    """By the same rules as anyone: owners are no constraint, and pay the price to themselves."""
+    snapshot = make_snapshot(make_bids(), make_asks(owners=("tenant_0",)))
+    plan = get(mechanism).clear(snapshot, budget_ms=5)
+    check_plan(snapshot, plan)
+    assert plan.count.tolist() == [1]
+
+
 def test_worth_of_score_without_a_match_is_nothing() -> None:
     none = np.zeros(0, np.int32)
     nothing = none.astype(np.int64)
-    assert worth_of_score(make_snapshot(), none, nothing, nothing) == 0.0
+    assert worth_of_score(make_snapshot(), none, none, nothing, nothing) == 0.0
 
 
 @pytest.mark.parametrize("payment", ["uniform", "critical"])
@@ -174,7 +195,7 @@ def steady(seed: int, *, bids: int) -> tuple[np.ndarray, np.ndarray]:
         bids=bids, asks=5, seed=seed, cells=1, load=4.0, slots_max=1, policy=policy
     )
     plan = get("hierarchical").clear(snapshot, budget_ms=20)
-    worth = worth_of_score(snapshot, plan.bid, plan.count, plan.reserve_rate)
+    worth = worth_of_score(snapshot, plan.bid, plan.ask, plan.count, plan.reserve_rate)
     rent = rents(snapshot, plan.node_price, worth=worth)
     used = taken(snapshot, plan.bid, plan.ask, plan.count)
     histories = []

@@ -1,11 +1,15 @@
 """What jobs cost: the table of who owes what, and the sums that must always come out."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from market.lifecycle import TENANT_CAUSES, AttemptState, EndReason
 from market.settlement import LeaseUsage, chargeable_ms, settle
+
+TENANT = "tenant"
 
 
 def used(lease_id: str, *, ms: int, rate: int = 36_000, sold_ms: int | None = None) -> LeaseUsage:
@@ -52,25 +56,50 @@ def test_no_cause_of_the_platform_is_charged(reason: EndReason) -> None:
 
 def test_milliseconds_are_summed_before_rounding() -> None:
     # 1 ms at 36,000 an hour is 0.01 micros: rounded up once it is 1, not once an attempt.
-    assert settle([used("a", ms=100)], hold_micros=10, fee_basis_points=0).charge_micros == 1
+    assert (
+        settle(
+            [used("a", ms=100)], tenant_id=TENANT, hold_micros=10, fee_basis_points=0
+        ).charge_micros
+        == 1
+    )
 
 
 def test_fee_is_rounded_down_and_leaves_the_rest_to_the_owner() -> None:
     # 33 s are 330 micros; 2 % are 6.6: 6 to the platform, 324 to the owner.
-    settled = settle([used("a", ms=33_000)], hold_micros=1_000, fee_basis_points=200)
+    settled = settle(
+        [used("a", ms=33_000)], tenant_id=TENANT, hold_micros=1_000, fee_basis_points=200
+    )
     assert (settled.charges, settled.payouts, settled.fee_micros) == ({"a": 330}, {"a": 324}, 6)
+
+
+def test_who_leases_its_own_node_gets_back_what_it_pays() -> None:
+    # 330 micros to itself, whole; 330 to another, less 2 %.
+    mine = replace(used("a", ms=33_000), owner_id=TENANT)
+    settled = settle(
+        [mine, used("b", ms=33_000)], tenant_id=TENANT, hold_micros=1_000, fee_basis_points=200
+    )
+    assert settled.payouts == {"a": 330, "b": 324}
+    assert settled.fee_micros == 6
 
 
 def test_a_lease_charges_no_more_slot_time_than_it_had() -> None:
     # 90 s are claimed of a lease that had 30 s: 300 micros.
-    settled = settle([used("a", ms=90_000, sold_ms=30_000)], hold_micros=1_000, fee_basis_points=0)
+    settled = settle(
+        [used("a", ms=90_000, sold_ms=30_000)],
+        tenant_id=TENANT,
+        hold_micros=1_000,
+        fee_basis_points=0,
+    )
     assert settled.charges == {"a": 300}
 
 
 def test_more_than_the_hold_is_shared_in_proportion() -> None:
     # 300 and 100 are owed, 101 are held: 75.75 and 25.25, rounded down, one left for the first.
     settled = settle(
-        [used("a", ms=30_000), used("b", ms=10_000)], hold_micros=101, fee_basis_points=0
+        [used("a", ms=30_000), used("b", ms=10_000)],
+        tenant_id=TENANT,
+        hold_micros=101,
+        fee_basis_points=0,
     )
     assert settled.charges == {"a": 76, "b": 25}
 
@@ -81,8 +110,8 @@ usages = st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**12)), min_
 @given(usages, st.integers(0, 10**13), st.integers(0, 10_000))
 def test_money_is_conserved(rows: list[tuple[int, int]], hold: int, fee: int) -> None:
     usage = [used(f"lease_{k}", ms=ms, rate=rate) for k, (ms, rate) in enumerate(rows)]
-    settled = settle(usage, hold_micros=hold, fee_basis_points=fee)
-    full = settle(usage, hold_micros=10**40, fee_basis_points=fee)
+    settled = settle(usage, tenant_id=TENANT, hold_micros=hold, fee_basis_points=fee)
+    full = settle(usage, tenant_id=TENANT, hold_micros=10**40, fee_basis_points=fee)
     assert sum(settled.payouts.values()) + settled.fee_micros == settled.charge_micros
     assert settled.charge_micros == min(full.charge_micros, hold)
     for lease, charge in settled.charges.items():
