@@ -111,10 +111,13 @@ class Rounds:
             "snapshot": (read - started) * 1000,
             "clear": (cleared - read) * 1000,
         }
+        packed = pack(snapshot) if len(snapshot.bids) else None
+        stored = time.perf_counter()
+        timings["pack"] = (stored - cleared) * 1000
         plan = replace(plan, timings_ms=timings)
-        applied = self._apply(snapshot, plan, timed=timed, budget_ms=budget_ms)
-        timings["apply"] = (time.perf_counter() - cleared) * 1000
-        self._carry(cell, snapshot, plan)
+        applied = self._apply(snapshot, plan, packed, timed=timed, budget_ms=budget_ms)
+        timings["apply"] = (time.perf_counter() - stored) * 1000
+        self.carry(cell, snapshot, plan)
         if len(snapshot.bids):
             self._cleared = Cleared(snapshot=snapshot, plan=plan, budget_ms=budget_ms)
         return RoundReport(
@@ -168,8 +171,9 @@ class Rounds:
             carried=self._carried.get(cell),
         )
 
-    def _apply(self, snapshot: Snapshot, plan: Plan, *, timed: bool, budget_ms: int) -> Applied:
-        packed = pack(snapshot) if len(snapshot.bids) else None
+    def _apply(
+        self, snapshot: Snapshot, plan: Plan, packed: bytes | None, *, timed: bool, budget_ms: int
+    ) -> Applied:
         return self._in_transaction(
             lambda session: apply_plan(
                 session,
@@ -185,7 +189,7 @@ class Rounds:
     def _in_transaction(self, work: Callable[[Session], T]) -> T:
         return run_in_transaction(self.sessions, work)
 
-    def _carry(self, cell: str, snapshot: Snapshot, plan: Plan) -> None:
+    def carry(self, cell: str, snapshot: Snapshot, plan: Plan) -> None:
         """Keep the shadow prices: the next round starts from them."""
         if plan.node_price.any():
             self._carried[cell] = dict(zip(snapshot.asks.ids, plan.node_price, strict=True))

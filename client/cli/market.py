@@ -47,7 +47,7 @@ _PRICES: tuple[Column[Price], ...] = (
     Column(title="IN USE", read=lambda price: f"{price.utilisation or 0:.0%}", right=True),
     age_of(lambda price: price.at),
 )
-_PARTS = ("snapshot", "read", "clear")  # one after the other
+_PARTS = ("snapshot", "read", "clear", "pack")  # one after the other
 _ROUNDS: tuple[Column[Round], ...] = (
     Column(title="ID", read=lambda found: found.id),
     Column(title="CELL", read=lambda found: found.cell_id),
