@@ -16,52 +16,77 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
 from market.kernels import pairs, prices
-from market.kernels.compiled import NEVER
 from market.kernels.pace import Pace
-from market.kernels.placement import PHASES, Lists, Placement
-from market.kernels.problem import Problem, Singles, block_extremes
+from market.kernels.placement import PHASES, Lists, Placement, joined
+from market.kernels.problem import (
+    Problem,
+    Singles,
+    absent_lanes,
+    block_extremes,
+    in_lanes,
+    lanes_of,
+)
 from market.snapshot import Floats, Indices, Ints
 
 T = TypeVar("T")
 
-# Called with the tuple of their common arguments.
-_best_reduced_values: Callable[..., None] = pairs.best_reduced_values
-_nearest_candidates: Callable[..., None] = pairs.nearest_candidates
-
 THREADS = max(1, min(2, os.cpu_count() or 1))
-LIST_WIDTH = 64
-LIST_WIDTH_HURRIED = 32
-LIST_WIDTH_PRICES = 32
-LIST_HEAT = 0.006  # spread of the final lists, as a share of the mean value
+LIST_WIDTHS = (128, 64, 32)  # the widest that leaves half of the budget
+LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
 NOISE_ROWS = 64
 NOISE_MAX = 6.0
-SAMPLE_NODES = 600  # about how many nodes a bid samples at first, feasible or not
-PARTS_MAX = 64
-# (heat as a share of the mean value, gradient steps on one set of lists, how many temperatures a
-# price may move on them)
-SAMPLED_HEATS = ((0.09, 12), (0.045, 12))
-HEATS = (
-    (0.045, 12, 1.0), (0.026, 12, 1.0), (0.018, 12, 1.0), (0.012, 12, 1.5), (0.009, 15, 2.0),
-    (0.006, 15, 4.0), (0.004, 20, 4.0), (0.002, 30, 4.0), (0.001, 40, 4.0), (0.0006, 60, 4.0),
-    (0.0004, 80, 4.0),
-)  # fmt: skip
-CARRIED_FROM = 6  # the heat at which carried prices are taken up again
-PRICES_SHARE = 0.45  # of the budget left beside lists and bound
+MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
+AVERAGED = 0.25  # of the steps on one set of lists
+STEPS_MIN = 8
+FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One set of lists and the price steps on it.
+
+    ``listed`` best nodes at the present prices, spread by ``spread``, and ``drawn`` others at
+    random, without which nodes that no list holds would look free. ``heat`` (first and last) are
+    shares of the mean value, ``rate`` of the price unit.
+    """
+
+    listed: int
+    drawn: int
+    spread: float
+    steps: int
+    heat: tuple[float, float]
+    rate: tuple[float, float]
+
+
+FIRST_STAGE = Stage(0, 48, 0.0, 30, (0.04, 0.008), (0.12, 0.02))
+STAGES = (
+    Stage(32, 16, 0.004, 30, (0.01, 0.003), (0.06, 0.01)),
+    Stage(32, 16, 0.002, 60, (0.004, 0.0005), (0.03, 0.002)),
+    Stage(32, 16, 0.001, 60, (0.0008, 0.0002), (0.008, 0.001)),
+    Stage(48, 16, 0.0005, 60, (0.0004, 0.0001), (0.004, 0.0005)),
+    Stage(48, 16, 0.0004, 80, (0.0002, 0.00006), (0.002, 0.0003)),
+    Stage(48, 16, 0.0004, 80, (0.0001, 0.00004), (0.001, 0.0002)),
+)
+CARRIED_FROM = 1  # the stage at which carried prices are taken up again
+PRICES_SHARE = 0.6  # of the budget left beside lists and bound
 CARRIED_PRICES_SHARE = 0.25
 PRICES_GUARD = 0.6  # of the budget by the clock: after it the prices are left as they are
 SEARCH_GUARD = 1.1  # of the budget by the clock: after it the search ends
-STEP = 1.5  # over the number of resources: their demands move together
 # Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
-PAIRS_PER_MS = 550_000
-LISTED_PER_MS = 80_000
+PAIRS_PER_MS = 1_500_000
+KEPT_PER_MS = 27_000
+LISTED_PER_MS = 110_000
+DRAWN_PER_MS = 30_000
+STEP_MS = 0.3  # of a price step, beside its lists
+FILLED_PER_MS = 800
 MOVES_PER_MS = 6_000
-MOVES_PER_MS_LARGE = 2_800  # when the state no longer fits the cache
+MOVES_PER_MS_LARGE = 4_000  # when the state no longer fits the cache
 LARGE_ITEMS = 20_000
 MOVES_PER_ITEM_MAX = 20_000  # more change nothing that could be seen
 
@@ -94,9 +119,18 @@ class Auction:
         self.bulk = np.maximum((problem.demand / self.scale).max(axis=1), 1e-9)
         self.price = np.zeros(problem.capacity.shape)
         self.bound = np.inf  # the least dual seen, by any of the passes over all pairs
-        noise = np.minimum(self.random.exponential(size=(NOISE_ROWS, problem.nodes)), NOISE_MAX)
+        lanes = self.lanes = lanes_of(problem)
+        self.candidates = pairs.CANDIDATES[lanes]
+        self.node_lanes = (
+            in_lanes(problem, problem.attribute, lanes),
+            *block_extremes(problem, problem.attribute),
+            in_lanes(problem, problem.unit_price, lanes),
+            block_extremes(problem, problem.unit_price)[1],
+            absent_lanes(problem, lanes),
+        )
+        blocks = len(problem.block_zone)
+        noise = np.minimum(self.random.exponential(size=(NOISE_ROWS, blocks, lanes)), NOISE_MAX)
         self.noise = noise.astype(np.float32)
-        self.most_noise = block_extremes(problem, self.noise)[1].max(axis=1)
         self.mean_value = self._mean_value()
 
     def close(self) -> None:
@@ -111,15 +145,14 @@ class Auction:
         edges = np.linspace(0, size, self.threads + 1).astype(int).tolist()
         return list(self.pool.map(work, edges[:-1], edges[1:]))
 
-    def _pair_arrays(self, problem: Problem, price: Floats) -> tuple[Any, ...]:
-        """The common arguments of both kernels over all pairs of ``problem`` at ``price``."""
-        feature = np.concatenate([problem.feature, price.T.astype(np.float32)])
-        least, most = block_extremes(problem, feature)
+    def _pair_arrays(self) -> tuple[Any, ...]:
+        """The common arguments of the kernel over all pairs at the present prices."""
+        problem, lanes = self.problem, self.lanes
+        feature = np.concatenate([problem.feature, self.price.T.astype(np.float32)])
         weight = np.concatenate([problem.slope, -problem.demand.astype(np.float32)], axis=1)
         return (
-            problem.block_start, problem.block_zone, problem.block_class, feature, least, most,
-            problem.attribute, *block_extremes(problem, problem.attribute), problem.unit_price,
-            block_extremes(problem, problem.unit_price)[1],
+            problem.block_start, problem.block_zone, problem.block_class,
+            in_lanes(problem, feature, lanes), *self.node_lanes,
             problem.base, weight, problem.near, problem.horizon, problem.latency_max,
             problem.zone, problem.need, problem.money, problem.bid_class, problem.compatible,
             problem.latency,
@@ -130,114 +163,92 @@ class Auction:
         problem = self.problem
         some = self.random.permutation(problem.bids)[:256]
         best = np.zeros(problem.bids, np.float32)
-        arrays = self._pair_arrays(problem, self.price)
+        ask, rank = np.empty((problem.bids, 1), np.int32), np.empty((problem.bids, 1), np.float32)
+        silent = np.zeros(problem.bids, np.float32)
+        arrays = self._pair_arrays()
         for i in some.tolist():
-            _best_reduced_values(i, i + 1, *arrays, best)
+            self.candidates(i, i + 1, *arrays, self.noise, silent, ask, rank, best)
         useful = some[best[some] > 0]
         if not len(useful):
             return 1e-12
         return float(best[useful].sum() / self.bulk[useful].sum())
 
-    def lists(self, *, width: int, heat: float) -> Lists:
+    def lists(self, *, width: int, heat: float, best_first: bool = False) -> Lists:
         """New candidate lists at the present prices, spread by ``heat`` × mean value."""
         problem = self.problem
         ask = np.empty((problem.bids, width), np.int32)
         value = np.empty((problem.bids, width), np.float32)
-        arrays = self._pair_arrays(problem, self.price)
+        arrays = self._pair_arrays()
         spread = (heat * self.mean_value * self.bulk).astype(np.float32)
         best = np.zeros(problem.bids, np.float32)
-        node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
+        self.in_parts(
+            lambda low, high: self.candidates(
+                low, high, *arrays, self.noise, spread, ask, value, best
+            ),
+            problem.bids,
+        )
+        self.bound = min(self.bound, self._dual(best))
+        if best_first:
+            self.in_parts(lambda low, high: pairs.sort_by_rank(low, high, ask, value), problem.bids)
+        return self._valued(ask, value)
 
-        def work(low: int, high: int) -> None:
-            _nearest_candidates(
-                low, high, *arrays, self.noise, self.most_noise, spread, ask, value, best
-            )
-            pairs.candidate_values(
+    def random_lists(self, *, width: int, seed: int) -> Lists:
+        """Lists of nodes drawn evenly among those that each bid could use."""
+        problem = self.problem
+        ask = np.empty((problem.bids, width), np.int32)
+        self.in_parts(
+            lambda low, high: pairs.random_candidates(
+                low, high, problem.block_start, problem.block_zone, problem.block_class,
+                problem.attribute, problem.unit_price, problem.latency_max, problem.zone,
+                problem.need, problem.money, problem.bid_class, problem.compatible,
+                problem.latency, seed, ask,
+            ),
+            problem.bids,
+        )  # fmt: skip
+        return self._valued(ask, np.empty(ask.shape, np.float32))
+
+    def _valued(self, ask: Indices, value: Singles) -> Lists:
+        """Writes the value of each candidate, and drops those without a positive one."""
+        problem = self.problem
+        node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
+        self.in_parts(
+            lambda low, high: pairs.candidate_values(
                 low, high, node_zone, problem.feature, problem.base, problem.slope, problem.near,
                 problem.horizon, problem.zone, problem.latency, ask, value,
-            )  # fmt: skip
-
-        self.in_parts(work, problem.bids)
-        self.bound = min(self.bound, self._dual(best))
+            ),
+            problem.bids,
+        )  # fmt: skip
         return Lists(ask, value)
 
-    def sampled_lists(self, *, parts: int, width: int) -> Lists:
-        """Lists among every ``parts``-th node only, another such sample for each part of the bids.
+    def move_prices(self, lists: Lists, stage: "Stage", steps: int) -> None:
+        """Steps on the smoothed dual as it cools; the price becomes the mean of the last ones.
 
-        A fair sample of all nodes in reach, for when prices say nothing yet: the best of all
-        nodes at wrong prices would leave most nodes unlisted.
+        Steps by Adam (Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015), with
+        each resource's own unit of price: nodes differ in size by orders of magnitude.
         """
         problem = self.problem
-        ask = np.full((problem.bids, width), -1, np.int32)
-        value = np.full((problem.bids, width), NEVER, np.float32)
-        edges = np.linspace(0, problem.bids, parts + 1).astype(int).tolist()
-        silent, unused = np.zeros(problem.bids, np.float32), np.zeros(problem.bids, np.float32)
-        node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
-
-        def work(first: int, last: int) -> None:
-            for part in range(first, last):
-                low, high = edges[part], edges[part + 1]
-                arrays, blocks = self._thinned_arrays(part, parts)
-                none = np.zeros((1, problem.nodes), np.float32)
-                _nearest_candidates(
-                    low, high, *arrays, none, np.zeros(blocks, np.float32), silent, ask, value,
-                    unused,
-                )  # fmt: skip
-                mine = ask[low:high]
-                np.copyto(mine, mine * parts + part, where=mine >= 0)
-                pairs.candidate_values(
-                    low, high, node_zone, problem.feature, problem.base, problem.slope,
-                    problem.near, problem.horizon, problem.zone, problem.latency, ask, value,
-                )  # fmt: skip
-
-        self.in_parts(work, parts, least=2)
-        return Lists(ask, value)
-
-    def _thinned_arrays(self, part: int, parts: int) -> tuple[tuple[Any, ...], int]:
-        """``_pair_arrays`` of the nodes part, part + parts, …, blocks of one kind merged."""
-        problem = self.problem
-        kind = problem.block_zone * (problem.compatible.shape[1] + 1) + problem.block_class
-        first = np.flatnonzero(np.concatenate([[True], np.diff(kind) != 0]))
-        start = -(-(np.append(problem.block_start[first], problem.nodes) - part) // parts)
-        kept = np.flatnonzero(np.diff(start) > 0)
-        thin = replace(
-            problem,
-            node=problem.node[part::parts],
-            feature=np.ascontiguousarray(problem.feature[:, part::parts]),
-            attribute=np.ascontiguousarray(problem.attribute[:, part::parts]),
-            unit_price=np.ascontiguousarray(problem.unit_price[:, part::parts]),
-            block_start=np.append(start[kept], start[-1]).astype(np.int64),
-            block_zone=problem.block_zone[first[kept]],
-            block_class=problem.block_class[first[kept]],
-        )
-        return self._pair_arrays(thin, self.price[part::parts]), len(kept)
-
-    def move_prices(self, lists: Lists, *, heat: float, steps: int, reach: float = np.inf) -> None:
-        """Accelerated gradient steps on the smoothed dual, with restart when it rises."""
-        problem = self.problem
-        temperature = np.maximum(heat * self.mean_value * self.bulk, 1e-30)
-        unit = heat * self.mean_value / self.scale
-        low, high = np.maximum(self.price - reach * unit, 0.0), self.price + reach * unit
-        step = STEP / len(self.scale) * unit
+        unit = self.mean_value / self.scale
         capacity = np.maximum(problem.capacity, 1e-12)
         offered = problem.capacity > 0
-        ahead, before = self.price.copy(), self.price.copy()
-        momentum, least = 1.0, np.inf
-        for step_number in range(steps):
-            if step_number >= 3 and self.pace.prices_late():
+        mean, square = np.zeros_like(self.price), np.zeros_like(self.price)
+        price, total, summed = self.price, np.zeros_like(self.price), 0
+        for step in range(steps):
+            if step >= 3 and self.pace.prices_late():
                 break
-            surplus, used = self._soft(lists, ahead, temperature)
-            dual = surplus + float((ahead * problem.capacity).sum())
-            if dual > least:
-                momentum, least, ahead = 1.0, np.inf, before.copy()
-                continue
-            least = dual
-            excess = np.where(offered, np.minimum(used / capacity - 1.0, 4.0), 0.0)
-            moved = np.clip(ahead + step * excess, low, high)
-            following = (1.0 + np.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
-            ahead = np.maximum(moved + (momentum - 1.0) / following * (moved - before), 0.0)
-            before, momentum = moved, following
-        self.price = before
+            done = step / max(1, steps - 1)
+            heat = stage.heat[0] * (stage.heat[1] / stage.heat[0]) ** done
+            rate = stage.rate[0] * (stage.rate[1] / stage.rate[0]) ** done
+            temperature = np.maximum(heat * self.mean_value * self.bulk, 1e-30)
+            used = self._soft(lists, price, temperature)[1]
+            excess = np.where(offered, np.minimum(used / capacity - 1.0, 3.0), 0.0)
+            mean = MEAN_KEPT * mean + (1.0 - MEAN_KEPT) * excess
+            square = SQUARE_KEPT * square + (1.0 - SQUARE_KEPT) * excess * excess
+            even = 1.0 - MEAN_KEPT ** (step + 1)
+            deviation = np.sqrt(square / (1.0 - SQUARE_KEPT ** (step + 1)))
+            price = np.maximum(price + rate * unit * (mean / even) / (deviation + 0.1), 0.0)
+            if step >= (1.0 - AVERAGED) * steps:
+                total, summed = total + price, summed + 1
+        self.price = total / summed if summed else price
 
     def _soft(self, lists: Lists, price: Floats, temperature: Floats) -> tuple[float, Floats]:
         problem = self.problem
@@ -317,25 +328,28 @@ def _clear(
         return now
 
     now = lap("prepare_ms", started)
-    pass_ms = _pass_ms(problem, auction.threads)
-    planned = pass_ms  # the final lists, and with them the bound
-    hurried = budget_ms < 4 * planned
-    width = LIST_WIDTH_HURRIED if hurried else LIST_WIDTH
+    width = next(
+        (w for w in LIST_WIDTHS if 2.0 * _pass_ms(auction, w) < budget_ms), LIST_WIDTHS[-1]
+    )
+    planned = _pass_ms(auction, width)  # the final lists, and with them the bound
     if carried is not None:
         auction.price = np.maximum(carried[problem.node], 0.0)
         room = CARRIED_PRICES_SHARE * (budget_ms - planned)
-        planned += _cool(auction, HEATS[CARRIED_FROM:], room, pass_ms)
+        planned += _cool(auction, STAGES[CARRIED_FROM:], room)
     else:
-        planned += _first_prices(auction, PRICES_SHARE * (budget_ms - planned), pass_ms)
+        planned += _first_prices(auction, PRICES_SHARE * (budget_ms - planned))
     now = lap("prices_ms", now)
-    lists = auction.lists(width=width, heat=LIST_HEAT)
+    lists = auction.lists(
+        width=width, heat=LIST_HEAT if width < LIST_WIDTHS[0] else 0.0, best_first=True
+    )
     now = lap("lists_ms", now)
     placement = Placement(auction, lists)
     placement.fill()
     now = lap("greedy_ms", now)
-    listed_ms = problem.bids * width / LISTED_PER_MS / auction.threads
     rate = MOVES_PER_MS if len(placement.bid) < LARGE_ITEMS else MOVES_PER_MS_LARGE
-    moves = int(max(0.0, budget_ms - planned - 0.2 * listed_ms) * rate * auction.threads)
+    moves = int(
+        max(0.0, budget_ms - planned - len(placement.bid) / FILLED_PER_MS) * rate * auction.threads
+    )
     moves = min(moves, MOVES_PER_ITEM_MAX * len(placement.bid))
     if moves > len(placement.bid) // 2:
         placement.anneal(moves=moves)
@@ -359,36 +373,45 @@ def _clear(
     )
 
 
-def _pass_ms(problem: Problem, threads: int) -> float:
-    """Nominal time of one pass over all pairs."""
-    return problem.bids * problem.nodes / PAIRS_PER_MS / threads
+def _pass_ms(auction: Auction, width: int) -> float:
+    """Nominal time of one pass over all pairs that keeps ``width`` candidates of each bid."""
+    bids, nodes = auction.problem.bids, auction.problem.nodes
+    return (bids * nodes / PAIRS_PER_MS + bids * width / KEPT_PER_MS) / auction.threads
 
 
-def _first_prices(auction: Auction, room: float, pass_ms: float) -> float:
+def _first_prices(auction: Auction, room: float) -> float:
     """Prices from nothing in about ``room`` milliseconds; returns the nominal cost."""
     problem = auction.problem
-    parts = int(np.clip(problem.nodes // SAMPLE_NODES, 1, PARTS_MAX))
-    sampled = auction.sampled_lists(parts=parts, width=LIST_WIDTH)
-    listed_ms = problem.bids * LIST_WIDTH / LISTED_PER_MS / auction.threads
-    spent = pass_ms / parts
-    for heat, most in SAMPLED_HEATS:
-        steps = int(np.clip((room - spent) / listed_ms / 2, 3, most))
-        auction.move_prices(sampled, heat=heat, steps=steps)
-        spent += steps * listed_ms
-    return spent + _cool(auction, HEATS, room - spent, pass_ms)
+    wanted = np.maximum(problem.base, 0.0).astype(np.float64) @ problem.count
+    total = np.maximum(problem.demand.T @ problem.count, 1e-30)
+    auction.price[:] = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total
+    spent = _run_stage(auction, FIRST_STAGE, room, seed=0)
+    return spent + _cool(auction, STAGES, room - spent)
 
 
-def _cool(
-    auction: Auction, heats: tuple[tuple[float, int, float], ...], room: float, pass_ms: float
-) -> float:
-    """Rounds of new lists and price steps at falling heat within ``room``; returns their cost."""
+def _cool(auction: Auction, stages: tuple[Stage, ...], room: float) -> float:
+    """Stage after stage within ``room`` milliseconds; returns their nominal cost."""
     spent = 0.0
-    for heat, steps, reach in heats:
-        listed_ms = auction.problem.bids * LIST_WIDTH_PRICES / LISTED_PER_MS / auction.threads
-        cost = pass_ms + steps * listed_ms
-        if spent + cost > room or auction.pace.prices_late():
-            break
-        lists = auction.lists(width=LIST_WIDTH_PRICES, heat=heat)
-        auction.move_prices(lists, heat=heat, steps=steps, reach=reach)
+    for number, stage in enumerate(stages):
+        cost = _run_stage(auction, stage, room - spent, seed=number + 1)
         spent += cost
+        if not cost:
+            break
     return spent
+
+
+def _run_stage(auction: Auction, stage: Stage, room: float, *, seed: int) -> float:
+    """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
+    bids, threads = auction.problem.bids, auction.threads
+    fixed = (
+        _pass_ms(auction, stage.listed) if stage.listed else 0.0
+    ) + bids * stage.drawn / DRAWN_PER_MS / threads
+    step = bids * (stage.listed + stage.drawn) / LISTED_PER_MS / threads + STEP_MS
+    steps = min(stage.steps, int((room - fixed) / step))
+    if steps < STEPS_MIN or auction.pace.prices_late():
+        return 0.0
+    lists = auction.random_lists(width=stage.drawn, seed=seed)
+    if stage.listed:
+        lists = joined(auction.lists(width=stage.listed, heat=stage.spread), lists)
+    auction.move_prices(lists, stage, steps)
+    return fixed + steps * step

@@ -1,132 +1,269 @@
-"""Kernels over all pairs: the best reduced value of each bid, and its candidate nodes.
+"""The kernel over all pairs: each bid's best nodes, and the best reduced value of all.
 
-Both run block by block with exact pruning, in single precision, on a range of bids each, so that
-threads share the work.
+Nodes lie in blocks of one zone and one class, each padded to a fixed number of lanes, so that every
+inner loop has a constant length and becomes vector code. All is in single precision, on a range of
+bids each, so that threads share the work.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
+from market.kernels.chance import below, random_word, unit
 from market.kernels.compiled import NEVER, kernel
-from market.kernels.problem import Singles
+from market.kernels.problem import LANES_NARROW, LANES_WIDE, Singles
 from market.snapshot import Bools, Indices, Ints
 
-
-@kernel
-def highest(values: Singles, width: int) -> np.float32:
-    """The highest of ``values[:width]``; eight lanes, since a plain reduction is not vectorised."""
-    a = b = c = d = e = f = g = h = NEVER
-    at = 0
-    while at + 8 <= width:
-        a = max(a, values[at])
-        b = max(b, values[at + 1])
-        c = max(c, values[at + 2])
-        d = max(d, values[at + 3])
-        e = max(e, values[at + 4])
-        f = max(f, values[at + 5])
-        g = max(g, values[at + 6])
-        h = max(h, values[at + 7])
-        at += 8
-    while at < width:
-        a = max(a, values[at])
-        at += 1
-    return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
+DRAWS_PER_CANDIDATE = 3
+PEAKS = 8  # groups of lanes of a block whose peaks are kept
+BISECTIONS_MAX = 24
+FEASIBLE = np.float32(-1e29)  # all above is the value of a feasible pair
 
 
 @kernel
-def conceivable(
-    base: np.float32,
-    weight: Singles,
-    least: Singles,
-    most: Singles,
-    need: Singles,
-    best_attribute: Singles,
+def just_below(value: np.float32) -> np.float32:
+    """A number below ``value`` and not far from it."""
+    return value - np.float32(1e-3) * abs(value) - np.float32(1e-25)
+
+
+@kernel
+def cut_at_most(
+    values: Singles, size: int, wanted: int, low: np.float32, high: np.float32
+) -> tuple[np.float32, np.float32]:
+    """Two thresholds close to each other: more than ``wanted`` of ``values[:size]`` exceed the
+    first, at most so many the second. More than ``wanted`` exceed ``low``, none ``high``.
+    """
+    for _ in range(BISECTIONS_MAX):
+        middle = np.float32(0.5) * (low + high)
+        above = 0
+        for x in range(size):
+            above += 1 if values[x] > middle else 0
+        if above > wanted:
+            low = middle
+        else:
+            high = middle
+            if above == wanted:
+                break
+    return low, high
+
+
+@kernel
+def cut_at_least(
+    values: Singles, size: int, wanted: int, low: np.float32, high: np.float32
 ) -> np.float32:
-    """An upper bound of the block's reduced values, or ``NEVER`` if no node there has a need."""
-    bound = base
-    for k in range(weight.shape[0]):
-        bound += weight[k] * (most[k] if weight[k] > 0 else least[k])
-    for g in range(need.shape[0]):
-        if need[g] > best_attribute[g]:
-            return NEVER
-    return bound
+    """A threshold that at least ``wanted`` of ``values[:size]`` exceed, and an eighth more at most.
+
+    At least ``wanted`` exceed ``low``.
+    """
+    enough = wanted + (wanted >> 3)
+    for _ in range(BISECTIONS_MAX):
+        middle = np.float32(0.5) * (low + high)
+        above = 0
+        for x in range(size):
+            above += 1 if values[x] > middle else 0
+        if above >= wanted:
+            low = middle
+            if above <= enough:
+                break
+        else:
+            high = middle
+    return low
+
+
+def _candidates(lanes: int) -> Callable[..., None]:
+    """The kernel for blocks of ``lanes`` lanes; see ``candidates``."""
+    rows = lanes // PEAKS
+
+    @kernel
+    def keep_best(
+        i: int,
+        groups: int,
+        alive: int,
+        bottom: np.float32,
+        top: np.float32,
+        value: Singles,
+        peak: Singles,
+        found: Singles,
+        place: Indices,
+        ask: Indices,
+        rank: Singles,
+    ) -> None:
+        """The places of the highest of ``value`` into ``ask[i]``: first by peaks, then one by one.
+
+        As many groups as values are wanted, those of the highest peaks, hold all that is wanted.
+        """
+        wanted = ask.shape[1]
+        cut = FEASIBLE
+        if alive > wanted:
+            cut = cut_at_least(peak, groups, wanted, just_below(bottom), top)
+        count = 0
+        for group in range(groups):
+            if peak[group] > cut:
+                first = (group // PEAKS) * lanes + group % PEAKS
+                for row in range(rows):
+                    x = value[first + row * PEAKS]
+                    found[count], place[count] = x, first + row * PEAKS
+                    count += 1 if x > cut else 0
+        tied = cut
+        if count > wanted:
+            least = top
+            for x in range(count):
+                least = min(least, found[x])
+            tied, cut = cut_at_most(found, count, wanted, just_below(least), top)
+        kept = 0
+        for x in range(count):
+            if found[x] > cut and kept < wanted:
+                rank[i, kept], ask[i, kept] = found[x], place[x]
+                kept += 1
+        if kept < wanted < count:  # equals: other bids begin with others of them
+            for y in range(count):
+                x = (i + y) % count
+                if tied < found[x] <= cut and kept < wanted:
+                    rank[i, kept], ask[i, kept] = found[x], place[x]
+                    kept += 1
+        for k in range(kept, wanted):
+            ask[i, k], rank[i, k] = -1, NEVER
+
+    @kernel
+    def candidates(
+        low: int,
+        high: int,
+        start: Ints,
+        block_zone: Ints,
+        block_class: Ints,
+        feature: Singles,
+        attribute: Singles,
+        worst_attribute: Singles,
+        best_attribute: Singles,
+        unit_price: Singles,
+        dearest: Singles,
+        absent: Singles,
+        base: Singles,
+        weight: Singles,
+        near: Singles,
+        horizon: Singles,
+        latency_max: Singles,
+        zone: Indices,
+        need: Singles,
+        money: Singles,
+        bid_class: Indices,
+        compatible: Bools,
+        latency: Singles,
+        noise: Singles,
+        spread: Singles,
+        ask: Indices,
+        rank: Singles,
+        best: Singles,
+    ) -> None:
+        blocks, wanted = block_zone.shape[0], ask.shape[1]
+        value = np.empty(blocks * lanes, np.float32)
+        peak = np.empty(blocks * PEAKS, np.float32)
+        seen = np.empty(blocks, np.int64)
+        found = np.empty(blocks * lanes, np.float32)
+        place = np.empty(blocks * lanes, np.int32)
+        values, true_peak = np.empty(lanes, np.float32), np.empty(PEAKS, np.float32)
+        high8 = np.empty(PEAKS, np.float32)
+        lowest, top8 = np.empty(PEAKS, np.float32), np.empty(PEAKS, np.float32)
+        for i in range(low, high):
+            number, alive = 0, 0
+            lowest[:] = -NEVER
+            top8[:] = NEVER
+            true_peak[:] = NEVER
+            noisy = spread[i] > 0
+            mine = (i * 40503) % noise.shape[0]
+            for b in range(blocks):
+                distance = latency[zone[i], block_zone[b]]
+                if distance > latency_max[i] or not compatible[bid_class[i], block_class[b]]:
+                    continue
+                possible = True
+                for g in range(need.shape[1]):
+                    possible = possible and need[i, g] <= best_attribute[b, g]
+                if not possible:
+                    continue
+                here = base[i] - near[i] * min(distance, horizon[i])
+                for x in range(lanes):
+                    values[x] = here + absent[b, x]
+                features = weight.shape[1]
+                k = 0
+                while k + 1 < features:
+                    w, v = weight[i, k], weight[i, k + 1]
+                    for x in range(lanes):
+                        values[x] += w * feature[b, k, x] + v * feature[b, k + 1, x]
+                    k += 2
+                if k < features:
+                    w = weight[i, k]
+                    for x in range(lanes):
+                        values[x] += w * feature[b, k, x]
+                for g in range(need.shape[1]):
+                    needed = need[i, g]
+                    if needed > worst_attribute[b, g]:
+                        for x in range(lanes):
+                            y = values[x]
+                            values[x] = y if attribute[b, g, x] >= needed else NEVER
+                most = np.float32(0.0)
+                for r in range(money.shape[1]):
+                    most += money[i, r] * dearest[b, r]
+                if most > np.float32(1.0):
+                    for x in range(lanes):
+                        spent = np.float32(0.0)
+                        for r in range(money.shape[1]):
+                            spent += money[i, r] * unit_price[b, r, x]
+                        y = values[x]
+                        values[x] = y if spent <= np.float32(1.0) else NEVER
+                first = number * PEAKS
+                if noisy:
+                    for row in range(rows):
+                        for p in range(PEAKS):
+                            x = values[row * PEAKS + p]
+                            true_peak[p] = x if x > true_peak[p] else true_peak[p]
+                    for x in range(lanes):
+                        values[x] += spread[i] * noise[mine, b, x]
+                for x in range(lanes):
+                    value[number * lanes + x] = values[x]
+                for p in range(PEAKS):
+                    high8[p] = values[p]
+                for row in range(1, rows):
+                    for p in range(PEAKS):
+                        x = values[row * PEAKS + p]
+                        high8[p] = x if x > high8[p] else high8[p]
+                for p in range(PEAKS):
+                    x = high8[p]
+                    peak[first + p] = x
+                    top8[p] = x if x > top8[p] else top8[p]
+                    some = x if x > FEASIBLE else -NEVER
+                    lowest[p] = some if some < lowest[p] else lowest[p]
+                    alive += 1 if x > FEASIBLE else 0
+                seen[number] = b
+                number += 1
+            top, bottom, truly = NEVER, -NEVER, NEVER
+            for p in range(PEAKS):
+                top, bottom = max(top, top8[p]), min(bottom, lowest[p])
+                truly = max(truly, true_peak[p])
+            best[i] = max(np.float32(0.0), truly if noisy else top)
+            keep_best(i, number * PEAKS, alive, bottom, top, value, peak, found, place, ask, rank)
+            for k in range(wanted):
+                at = ask[i, k]
+                if at >= 0:
+                    ask[i, k] = start[seen[at // lanes]] + at % lanes
+
+    return candidates
+
+
+# Called with the range of bids and the arrays of ``Auction.lists``. The K = ``ask.shape[1]`` nodes
+# of highest reduced value + spread_i · noise, in no order; −1 where fewer. The noise keeps bids of
+# one place from all listing the same few nodes. ``best[i]`` becomes max(0, max_j reduced value).
+CANDIDATES = {lanes: _candidates(lanes) for lanes in (LANES_NARROW, LANES_WIDE)}
 
 
 @kernel
-def block_values(
-    values: Singles,
-    start: int,
-    width: int,
-    base: np.float32,
-    weight: Singles,
-    feature: Singles,
-    need: Singles,
-    attribute: Singles,
-    worst_attribute: Singles,
-    money: Singles,
-    unit_price: Singles,
-    dearest: Singles,
-    spent: Singles,
-) -> None:
-    """Writes the reduced value of each node of one block, ``NEVER`` where infeasible."""
-    first = feature[0, start : start + width]
-    w = weight[0]
-    for j in range(width):
-        values[j] = base + w * first[j]
-    k = 1
-    while k + 1 < feature.shape[0]:
-        one, two = feature[k, start : start + width], feature[k + 1, start : start + width]
-        w, x = weight[k], weight[k + 1]
-        for j in range(width):
-            values[j] += w * one[j] + x * two[j]
-        k += 2
-    if k < feature.shape[0]:
-        one = feature[k, start : start + width]
-        w = weight[k]
-        for j in range(width):
-            values[j] += w * one[j]
-    for g in range(attribute.shape[0]):
-        if need[g] > worst_attribute[g]:
-            has = attribute[g, start : start + width]
-            wanted = need[g]
-            for j in range(width):
-                value = values[j]
-                values[j] = value if has[j] >= wanted else NEVER
-    resources = unit_price.shape[0]
-    most = np.float32(0.0)
-    for r in range(resources):
-        most += money[r] * dearest[r]
-    if most > np.float32(1.0):
-        for j in range(width):
-            spent[j] = np.float32(0.0)
-        for r in range(resources):
-            price = unit_price[r, start : start + width]
-            w = money[r]
-            for j in range(width):
-                spent[j] += w * price[j]
-        for j in range(width):
-            value = values[j]
-            values[j] = value if spent[j] <= np.float32(1.0) else NEVER
-
-
-@kernel
-def best_reduced_values(
+def random_candidates(
     low: int,
     high: int,
     start: Ints,
     block_zone: Ints,
     block_class: Ints,
-    feature: Singles,
-    least: Singles,
-    most: Singles,
     attribute: Singles,
-    worst_attribute: Singles,
-    best_attribute: Singles,
     unit_price: Singles,
-    dearest: Singles,
-    base: Singles,
-    weight: Singles,
-    near: Singles,
-    horizon: Singles,
     latency_max: Singles,
     zone: Indices,
     need: Singles,
@@ -134,119 +271,63 @@ def best_reduced_values(
     bid_class: Indices,
     compatible: Bools,
     latency: Singles,
-    best: Singles,
-) -> None:
-    """``best[i]`` = max(0, max_j reduced value) for bids ``low ≤ i < high``."""
-    blocks = block_zone.shape[0]
-    widest = 1
-    for b in range(blocks):
-        widest = max(widest, start[b + 1] - start[b])
-    values, spent = np.empty(widest, np.float32), np.empty(widest, np.float32)
-    for i in range(low, high):
-        top = np.float32(0.0)
-        for b in range(blocks):
-            distance = latency[zone[i], block_zone[b]]
-            if distance > latency_max[i] or not compatible[bid_class[i], block_class[b]]:
-                continue
-            here = base[i] - near[i] * min(distance, horizon[i])
-            if conceivable(here, weight[i], least[b], most[b], need[i], best_attribute[b]) <= top:
-                continue
-            width = start[b + 1] - start[b]
-            block_values(
-                values, start[b], width, here, weight[i], feature, need[i], attribute,
-                worst_attribute[b], money[i], unit_price, dearest[b], spent,
-            )  # fmt: skip
-            top = max(top, highest(values, width))
-        best[i] = top
-
-
-@kernel
-def nearest_candidates(
-    low: int,
-    high: int,
-    start: Ints,
-    block_zone: Ints,
-    block_class: Ints,
-    feature: Singles,
-    least: Singles,
-    most: Singles,
-    attribute: Singles,
-    worst_attribute: Singles,
-    best_attribute: Singles,
-    unit_price: Singles,
-    dearest: Singles,
-    base: Singles,
-    weight: Singles,
-    near: Singles,
-    horizon: Singles,
-    latency_max: Singles,
-    zone: Indices,
-    need: Singles,
-    money: Singles,
-    bid_class: Indices,
-    compatible: Bools,
-    latency: Singles,
-    noise: Singles,
-    most_noise: Singles,
-    spread: Singles,
+    seed: int,
     ask: Indices,
-    rank: Singles,
-    best: Singles,
 ) -> None:
-    """The K nodes of highest reduced value + spread_i · noise, best first; −1 where fewer.
+    """Nodes (n, K) drawn evenly, in even steps, among all that a bid could use; −1 where fewer.
 
-    ``ask`` and ``rank`` are (n, K). The noise keeps bids of one place from all listing the same
-    few nodes: without it the lists leave most nodes out and their prices mean nothing. ``best[i]``
-    becomes max(0, max_j reduced value) over all nodes, as ``best_reduced_values`` gives it: a block
-    that is passed over could not have raised it.
+    A fair sample for when prices say nothing yet. ``attribute`` (G, m) and ``unit_price`` (R', m).
     """
     blocks, wanted = block_zone.shape[0], ask.shape[1]
-    widest = 1
-    for b in range(blocks):
-        widest = max(widest, start[b + 1] - start[b])
-    values, spent = np.empty(widest, np.float32), np.empty(widest, np.float32)
+    reach = np.empty(blocks, np.int64)
+    state = np.empty(1, np.uint64)
     for i in range(low, high):
-        found = 0
-        top = np.float32(0.0)
-        kth = np.float32(-1e29)
-        mine = noise[(i * 40503) % noise.shape[0]]
+        state[0] = np.uint64(seed) ^ (np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15))
+        random_word(state)
+        number, total = 0, 0
         for b in range(blocks):
-            distance = latency[zone[i], block_zone[b]]
-            if distance > latency_max[i] or not compatible[bid_class[i], block_class[b]]:
+            if latency[zone[i], block_zone[b]] > latency_max[i]:
                 continue
-            here = base[i] - near[i] * min(distance, horizon[i])
-            bound = conceivable(here, weight[i], least[b], most[b], need[i], best_attribute[b])
-            if bound <= top and bound + spread[i] * most_noise[b] <= kth:
-                continue
-            first, width = start[b], start[b + 1] - start[b]
-            block_values(
-                values, first, width, here, weight[i], feature, need[i], attribute,
-                worst_attribute[b], money[i], unit_price, dearest[b], spent,
-            )  # fmt: skip
-            peak = highest(values, width)
-            top = max(top, peak)
-            scale = spread[i]
-            if scale > 0:
-                extra = mine[first : first + width]
-                for j in range(width):
-                    values[j] += scale * extra[j]
-                peak = highest(values, width)
-            if found == wanted and peak <= kth:
-                continue
-            for j in range(width):
-                value = values[j]
-                if value > kth:
-                    at = found if found < wanted else wanted - 1
-                    found = min(found + 1, wanted)
-                    while at > 0 and rank[i, at - 1] < value:
-                        rank[i, at], ask[i, at] = rank[i, at - 1], ask[i, at - 1]
-                        at -= 1
-                    rank[i, at], ask[i, at] = value, first + j
-                    if found == wanted:
-                        kth = rank[i, wanted - 1]
-        for at in range(found, wanted):
-            ask[i, at], rank[i, at] = -1, NEVER
-        best[i] = top
+            if compatible[bid_class[i], block_class[b]]:
+                reach[number] = b
+                total += start[b + 1] - start[b]
+                number += 1
+        kept = 0
+        draws = min(total, DRAWS_PER_CANDIDATE * wanted)
+        turn = below(state, number) if number else 0  # with which block to begin
+        at, passed, along = 0, 0.0, unit(state)
+        for _ in range(draws):
+            b = reach[(at + turn) % number]
+            while along >= passed + (start[b + 1] - start[b]) and at + 1 < number:
+                passed += start[b + 1] - start[b]
+                at += 1
+                b = reach[(at + turn) % number]
+            j = min(start[b] + np.int64(along - passed), start[b + 1] - 1)
+            along += (0.5 + unit(state)) * total / draws
+            usable = True
+            for g in range(need.shape[1]):
+                usable = usable and need[i, g] <= attribute[g, j]
+            spent = np.float32(0.0)
+            for r in range(money.shape[1]):
+                spent += money[i, r] * unit_price[r, j]
+            if usable and spent <= np.float32(1.0):
+                ask[i, kept] = j
+                kept += 1
+            if kept == wanted or along >= total:
+                break
+        ask[i, kept:] = -1
+
+
+@kernel
+def sort_by_rank(low: int, high: int, ask: Indices, rank: Singles) -> None:
+    """Sorts each list (n, K), the highest rank first."""
+    for i in range(low, high):
+        for k in range(1, ask.shape[1]):
+            moved, node, at = rank[i, k], ask[i, k], k
+            while at > 0 and rank[i, at - 1] < moved:
+                rank[i, at], ask[i, at] = rank[i, at - 1], ask[i, at - 1]
+                at -= 1
+            rank[i, at], ask[i, at] = moved, node
 
 
 @kernel

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market.kernels import search
+from market.kernels import annealing, search
+from market.kernels.chance import Words
 from market.kernels.problem import Singles
-from market.snapshot import Floats, Indices, Ints
+from market.snapshot import Indices, Ints
 
 if TYPE_CHECKING:
     from market.kernels.auction import Auction
 
 PHASES = 24
-ANNEAL_HEAT = (0.05, 0.005)  # first and last, in mean item values, with priced space
-ANNEAL_HEAT_SHORT = (0.1, 0.01)
-SHORT_MOVES_PER_ITEM = 300
-SPACE_BIAS = 0.9
+# First temperature in mean item values by moves for each item, up to so many; the last.
+ANNEAL_HEATS = ((50.0, 0.03), (200.0, 0.05), (600.0, 0.1), (np.inf, 0.15))
+ANNEAL_LAST = 0.005
 
 
 @dataclass(slots=True)
@@ -25,6 +25,14 @@ class Lists:
 
     ask: Indices
     value: Singles
+
+
+def joined(one: Lists, other: Lists) -> Lists:
+    """The candidates of both; empty places come last."""
+    ask = np.concatenate([one.ask, other.ask], axis=1)
+    value = np.concatenate([one.value, other.value], axis=1)
+    order = np.argsort(ask < 0, axis=1, kind="stable")
+    return Lists(np.take_along_axis(ask, order, axis=1), np.take_along_axis(value, order, axis=1))
 
 
 class Placement:
@@ -62,34 +70,29 @@ class Placement:
     def anneal(self, *, moves: int) -> None:
         """About ``moves`` proposals in phases, as many of them as the pace allows."""
         auction = self.auction
-        problem = auction.problem
         threads = auction.threads if len(self.bid) >= 2_000 else 1
         width = (self.lists.ask >= 0).sum(axis=1).astype(np.int32)
         placed = self.at >= 0
         if not placed.any():
             return
         typical = float(self.worth[placed].mean())
-        short = moves < SHORT_MOVES_PER_ITEM * len(self.bid)
-        first, last = ANNEAL_HEAT_SHORT if short else ANNEAL_HEAT
-        held = np.zeros(len(self.bid))
-        node = self.at[placed]
-        held[placed] = (auction.price[node] * problem.demand[self.bid[placed]]).sum(axis=1)
+        thorough = moves / len(self.bid)
+        first = next(heat for most, heat in ANNEAL_HEATS if thorough <= most)
+        idle_at = np.empty(len(self.bid), np.int32)
         states = auction.random.integers(1, 2**63, (threads, 1), dtype=np.uint64)
         for phase in auction.pace.phases(PHASES):
             done = phase / PHASES
-            heat = typical * first * (last / first) ** done
-            bias = 0.0 if short else SPACE_BIAS * (1.0 - done) ** 0.3
-            self._phase(phase, moves // PHASES, heat, bias, states, width, held)
+            heat = typical * first * (ANNEAL_LAST / first) ** done
+            self._phase(phase, moves // PHASES, heat, states, width, idle_at)
 
     def _phase(
         self,
         phase: int,
         moves: int,
         heat: float,
-        bias: float,
-        states: search.Words,
+        states: Words,
         width: Indices,
-        held: Floats,
+        idle_at: Indices,
     ) -> None:
         auction, problem = self.auction, self.auction.problem
         threads = len(states)
@@ -100,11 +103,11 @@ class Placement:
         )
 
         def work(mine: int) -> None:
-            search.anneal(
-                moves // threads, np.flatnonzero(owner == mine).astype(np.int32), part, mine,
-                heat, bias, states[mine], self.bid, self.lists.ask, self.lists.value, width,
-                problem.demand, auction.price, self.free, self.at, self.worth, held, self.head,
-                self.after, self.before,
+            items = np.flatnonzero(owner == mine).astype(np.int32)
+            annealing.anneal(
+                moves // threads, items, part, mine, heat, states[mine], self.bid, self.lists.ask,
+                self.lists.value, width, problem.demand, self.free, self.at, self.worth,
+                self.head, self.after, self.before, np.empty(len(items), np.int32), idle_at,
             )  # fmt: skip
 
         if auction.pool is None or threads == 1:

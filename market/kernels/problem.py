@@ -5,7 +5,7 @@ value_ij = base_i + Σ_k slope_ik · feature_kj − near_i · min(latency(zone_i
 A pair is feasible when latency_ij ≤ latency_max_i, attribute_gj ≥ need_ig for every g (free
 capacity, reliability, speed), Σ_r money_ir · unit_price_rj ≤ 1 and their classes are compatible.
 Nodes are ordered into blocks of one zone and one class, so that a block is skipped as a whole when
-its class does not fit or its best conceivable value is too low: the pruning is exact.
+its class does not fit or it is too far.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from market.kernels.compiled import NO_LIMIT
+from market.kernels.compiled import NEVER, NO_LIMIT
 from market.snapshot import Bools, Floats, Indices, Ints
 
 Singles = npt.NDArray[np.float32]
 
-BLOCK_NODES = 64  # wide enough for vector units, narrow enough for its bounds to prune
+LANES_WIDE, LANES_NARROW = 64, 16  # to which blocks are padded; a vector unit has eight or sixteen
 ROUNDING = 1e-6  # relative slack of single precision, always on the side of feasible
 
 
@@ -69,10 +69,12 @@ def in_blocks(zone: Indices, kind: Indices, order_by: Floats) -> tuple[Indices, 
     new = np.ones(len(order), dtype=np.bool_)
     new[1:] = (group[1:] != group[:-1]).any(axis=1)
     first = np.flatnonzero(new)
+    small = len(order) <= LANES_NARROW * len(first)
+    width = LANES_NARROW if small else LANES_WIDE
     last = np.append(first[1:], len(order)) if len(order) else first
     starts: list[int] = []
     for start, end in zip(first.tolist(), last.tolist(), strict=True):
-        parts = -(-(end - start) // BLOCK_NODES)
+        parts = -(-(end - start) // width)
         starts += [start + (end - start) * part // parts for part in range(parts)]
     start_array = np.array([*starts, len(order)], dtype=np.int64)
     at = start_array[:-1]
@@ -83,6 +85,25 @@ def single(values: Floats | Ints) -> Singles:
     """Contiguous single precision; infinities become ±``NO_LIMIT``."""
     limit = float(NO_LIMIT)
     return np.ascontiguousarray(np.clip(values, -limit, limit), dtype=np.float32)
+
+
+def lanes_of(problem: Problem) -> int:
+    """To how many lanes blocks are padded: narrow where most are small."""
+    width = np.diff(problem.block_start)
+    return LANES_NARROW if width.max(initial=0) <= LANES_NARROW else LANES_WIDE
+
+
+def in_lanes(problem: Problem, rows: Singles, lanes: int) -> Singles:
+    """``rows`` (rows, m) by blocks: (B, rows, lanes); lanes beyond the block repeat its last."""
+    start, end = problem.block_start[:-1, None], problem.block_start[1:, None]
+    node = np.minimum(start + np.arange(lanes), end - 1)
+    return np.ascontiguousarray(rows[:, node].transpose(1, 0, 2))
+
+
+def absent_lanes(problem: Problem, lanes: int) -> Singles:
+    """(B, lanes): nought where there is a node, ``NEVER`` beyond the end of the block."""
+    width = np.diff(problem.block_start)[:, None]
+    return np.where(np.arange(lanes) < width, np.float32(0.0), NEVER)
 
 
 def block_extremes(problem: Problem, rows: Singles) -> tuple[Singles, Singles]:
