@@ -116,7 +116,7 @@ def plan_details(plan: JobPlan) -> "RenderableType":
     start = plan.start_ms
     rows = details(
         {
-            "Candidates": f"{plan.candidates} nodes",
+            "Candidates": f"{plan.candidates} {'node' if plan.candidates == 1 else 'nodes'}",
             "Price": _range(plan.price_micros_per_hour) + " credits per slot-hour",
             "Cost": _range(plan.cost_micros) + " credits",
             "Hold": f"{format_credits(plan.hold_micros)} credits",
