@@ -80,7 +80,8 @@ def own(snapshot: Snapshot, bid: Indices, ask: Indices) -> Bools:
     """(k,) whether the same account is on both sides of each match."""
     number = {account: t for t, account in enumerate(snapshot.tenants)}
     owner = np.array([number.get(account, -1) for account in snapshot.asks.owners], np.int64)
-    return snapshot.bids.tenant[bid] == owner[ask]
+    same: Bools = snapshot.bids.tenant[bid] == owner[ask]
+    return same
 
 
 def rents(snapshot: Snapshot, node_price: Floats, *, worth: float) -> Floats:
@@ -125,7 +126,7 @@ def _pull(snapshot: Snapshot, worth: Floats) -> Floats:
     distance = np.zeros_like(worth)
     np.log(np.divide(worth, snapshot.standing_price, where=known, out=distance), where=known,
            out=distance)  # fmt: skip
-    pull = policy.parameters.get("price_pull", PULL)
+    pull = max(0.0, policy.parameters.get("price_pull", PULL))
     if policy.price_step > 0:
         pull = min(pull, 1.0 / policy.price_step)
     return pull * np.clip(distance, -REACH, REACH)

@@ -29,6 +29,7 @@ SWING_ROUNDS = 40
 class Foretold:
     """One prediction and what came of it."""
 
+    number: int  # of the round: what came of its bids is not independent
     predicted: Prediction
     alone: float  # the chance that the present state alone gives
     won: bool
@@ -59,7 +60,7 @@ def foretold(
         ]
         snapshot = replace(now, bids=_both(book, come), seed=number)
         plan = mechanism.clear(snapshot, budget_ms=3)
-        yield from _held_against(plan, asked, len(book))
+        yield from _held_against(plan, asked, before=len(book), number=number)
         past.appendleft(Past.of(snapshot, plan))
         took = snapshot.bids.demand[plan.bid] * plan.count[:, None]
         leases += list(zip(plan.ask.tolist(), took, strict=True))
@@ -115,13 +116,14 @@ def _predictions(snapshot: Snapshot, past: list[Past]) -> tuple[Prediction, floa
 
 
 def _held_against(
-    plan: Plan, asked: list[tuple[Prediction, float]], before: int
+    plan: Plan, asked: list[tuple[Prediction, float]], *, before: int, number: int
 ) -> Iterator[Foretold]:
     for i, (told, alone) in enumerate(asked, start=before):
         mine = plan.bid == i
         if told.servable:
             rate = int(plan.rate[mine].max(initial=0))
-            yield Foretold(predicted=told, alone=alone, won=bool(mine.any()), rate=rate)
+            won = bool(mine.any())
+            yield Foretold(number=number, predicted=told, alone=alone, won=won, rate=rate)
 
 
 def _free(ground: Snapshot, leases: list[tuple[int, Ints]]) -> Ints:

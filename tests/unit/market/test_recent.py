@@ -77,8 +77,8 @@ def test_chance_is_the_share_of_rounds_by_age() -> None:
 
     assert told() == told(good) == told(good, good) == 1.0
     assert told(bad, bad, bad) < told(bad, bad, good) < told(good, bad, bad) < 1.0
-    # One bad round against the present, which has room: evenly.
-    assert told(bad) == pytest.approx(0.5)
+    # One bad round against the present, which has room and counts as two and a half.
+    assert told(bad) == pytest.approx(2.5 / 3.5)
 
 
 def test_price_range_is_what_such_a_slot_came_to() -> None:

@@ -1,15 +1,16 @@
 """Predicted chances come true as often as they say, and beat those made without past rounds."""
 
 import math
+from collections import defaultdict
 
 import pytest
 
 from market.mechanisms import get
 from market.snapshot import Policy
-from sim.forecast import Foretold, foretold, quality, reliability
+from sim.forecast import Foretold, foretold, quality
 
 POLICY = Policy(parameters={"repeatable": 1.0})
-TOLERANCE = 0.06  # beside three standard errors of a bin
+TOLERANCE = 0.06  # beside three standard errors
 
 
 @pytest.fixture(scope="module", params=[30, 60])
@@ -25,10 +26,21 @@ def told(request: pytest.FixtureRequest) -> list[Foretold]:
 
 
 def test_chance_is_calibrated(told: list[Foretold]) -> None:
-    for chance, won, count in reliability(told):
-        error = math.sqrt(max(chance * (1 - chance), 0.01) / count)
-        assert abs(chance - won) < TOLERANCE + 3 * error, (chance, won, count)
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        some = [each for each in told if low <= each.predicted.chance <= low + 0.2]
+        bias, error = bias_of(some)
+        assert abs(bias) < TOLERANCE + 3 * error, (low, bias, error, len(some))
     assert quality(told)["calibration"] < TOLERANCE
+
+
+def bias_of(told: list[Foretold]) -> tuple[float, float]:
+    """Mean of what came less what was said, and its standard error, rounds being independent."""
+    surplus: dict[int, float] = defaultdict(float)
+    for each in told:
+        surplus[each.number] += each.won - each.predicted.chance
+    count = len(told)
+    spread = math.sqrt(sum(part**2 for part in surplus.values()))
+    return sum(surplus.values()) / count, spread / count
 
 
 def test_chance_beats_the_constant_and_the_present_alone(told: list[Foretold]) -> None:
