@@ -176,14 +176,13 @@ class Lease(Base):
         ),
         CheckConstraint("ends_at > starts_at", name="window"),
         Index("ix_leases_active_node", "node_id", postgresql_where=text("state = 'active'")),
-        Index("ix_leases_active_job", "job_id", postgresql_where=text("state = 'active'")),
         Index("ix_leases_active_end", "ends_at", postgresql_where=text("state = 'active'")),
         Index("ix_leases_job", "job_id"),
         Index("ix_leases_created", "created_at", "id"),
     )
 
     id: Mapped[IdKey]
-    job_id: Mapped[Id] = mapped_column(ForeignKey("jobs.id"))
+    job_id: Mapped[Id]  # that of the demand, which holds it
     demand_id: Mapped[Id] = mapped_column(ForeignKey("demands.id"))
     node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id"))
     cell_id: Mapped[Id]
