@@ -12,7 +12,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,13 +20,16 @@ from typing import Any
 import numpy as np
 
 from bench.market_cli import trace_lines
-from market import hierarchy, score
+from market import hierarchy, hierarchy_tree, score
+from market.factors import problem_of
+from market.hierarchy_curves import ground_of
+from market.hierarchy_messages import BidRows, Form
 from market.kernels import auction
+from market.kernels.problem import Problem
 from market.measures import measures
 from market.mechanisms import get
-from market.plan import Plan
 from market.pricing import floors
-from market.snapshot import Policy, Snapshot
+from market.snapshot import Indices, Policy, Snapshot
 from sim import forecast, traces
 from sim.fairness import EQUAL, shares_over_rounds
 from sim.forecast import foretold
@@ -183,45 +185,62 @@ def table(quick: bool, data: Path) -> list[Row]:
 
 
 def cells(quick: bool) -> list[Row]:
-    """Flat against 8, 32 and 128 cells, one thread pool of two against one."""
-    bids, asks = (4_000, 1_000) if quick else (50_000, 10_000)
-    budget = 1_000 if quick else 5_000
+    """Flat against 8, 32 and 128 cells on generated and on separable instances.
+
+    All at one budget of processor time; one worker has the same in twice the wall time. Bytes are
+    those of the encoded messages, beside what it takes to send every bid and node to one place.
+    """
+    sizes = [(4_000, 1_000, 128, 1_000)]
+    if not quick:
+        sizes += [(10_000, 2_000, 128, 2_000), (50_000, 10_000, 128, 5_000)]
     rows: list[Row] = []
-    flat_welfare = 0.0
-    for count in (1, 8, 32, 128):
-        snapshot = random_snapshot(
-            bids=bids, asks=asks, seed=1, zones=128, cells=count, slots_max=1
-        )
-        for workers in (1, 2) if count > 1 else (2,):
-            result, wall, cpu = timed(partial(_split, snapshot, count, workers, budget))
-            plan: Plan = result.plan if count > 1 else result
-            flat_welfare = flat_welfare or plan.welfare
-            row: Row = {
-                "cells": count,
-                "workers": workers,
-                "welfare_of_flat": plan.welfare / flat_welfare,
-                "wall_s": wall,
-                "cpu_s": cpu,
-            }
-            if count > 1:
-                row |= {"sent_up": result.sent_up, "handed_down": result.handed_down}
-                row |= {"bytes_up": result.bytes_up, "bytes_down": result.bytes_down}
-            rows.append(row)
+    for bids, asks, zones, budget in sizes:
+        market = random_snapshot(bids=bids, asks=asks, seed=1, zones=zones, slots_max=1)
+        arrays = _case(bids, asks, zones, 1)
+        generated, separable = problem_of(market), hard_problem(arrays)
+
+        def by_latency(count: int, market: Snapshot = market) -> tuple[Indices, Indices]:
+            split = hierarchy.by_latency(market, cells=count)
+            return split.asks.cell, split.bids.home
+
+        def by_number(count: int, arrays: Any = arrays, zones: int = zones) -> Any:
+            parts = (arrays[name] * count // zones for name in ("node_zone", "bid_zone"))
+            return tuple(part.astype(np.int32) for part in parts)
+
+        rows += _split(generated, f"generated {bids} × {asks}", by_latency, budget)
+        rows += _split(separable, f"separable {bids} × {asks}", by_number, budget)
     return rows
 
 
-def _split(snapshot: Snapshot, count: int, workers: int, budget_ms: int) -> Any:
-    if count == 1:
-        return get("hierarchical").clear(snapshot, budget_ms=budget_ms)
-    share = max(20, budget_ms * workers // (2 * count))
-
-    def clear_many(rounds: list[Snapshot]) -> list[Plan]:
-        with ThreadPoolExecutor(workers) as pool:
-            clear = get("hierarchical").clear
-            return list(pool.map(lambda one: clear(one, budget_ms=share), rounds))
-
-    regions = max(1, count // 16)
-    return hierarchy.clear_in_cells(snapshot, cells=count, clear_many=clear_many, regions=regions)
+def _split(
+    problem: Problem, name: str, places: Callable[[int], tuple[Indices, Indices]], budget_ms: int
+) -> list[Row]:
+    one = np.ones(problem.bids, np.int64)
+    clear = partial(auction.clear, problem, count_min=one, seed=1, threads=2, repeatable=True)
+    clear(budget_ms=20)  # compiled
+    flat, wall, cpu = timed(partial(clear, budget_ms=budget_ms))
+    common: Row = {"instance": name, "cells": 1, "workers": 2, "welfare": flat.welfare}
+    rows: list[Row] = [{**common, "bound": flat.bound, "wall_s": wall, "cpu_s": cpu}]
+    form = Form.of(problem)
+    all_bids = len(BidRows.of(problem, form).tell(np.arange(problem.bids, dtype=np.int32)))
+    for count in (8, 32, 128):
+        cell, home = places(count)
+        ground, _ = ground_of(problem, cell)
+        split = partial(
+            hierarchy_tree.clear, problem, cell=cell, home=home, cells=count, count_min=one, seed=1
+        )
+        split(budget_ms=20, workers=2)
+        for workers in (1, 2):
+            given = partial(split, budget_ms=budget_ms * 2 // workers, workers=workers)
+            found, wall, cpu = timed(given)
+            row: Row = {**common, "cells": count, "workers": workers, "welfare": found.welfare}
+            row |= {"bound": found.bound, "wall_s": wall, "cpu_s": cpu}
+            row |= {"loss_percent": 100.0 * (1.0 - found.welfare / flat.welfare)}
+            row |= {"sent_up": found.sent_up, "handed_down": found.handed_down}
+            row |= {"bytes_up": found.traffic.up, "bytes_down": found.traffic.down}
+            rows.append({**row, "bytes_all_to_one": all_bids + len(ground.tell())})
+    bound = min(row["bound"] for row in rows)
+    return [{**row, "share_of_bound": row["welfare"] / bound} for row in rows]
 
 
 def fairness(quick: bool) -> list[Row]:
