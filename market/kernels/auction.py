@@ -39,11 +39,12 @@ T = TypeVar("T")
 THREADS = max(1, min(2, os.cpu_count() or 1))
 LIST_WIDTHS = (128, 64, 32)  # the widest that leaves half of the budget
 LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
-NOISE_ROWS = 64
+NOISE_ROWS = 16
 NOISE_MAX = 6.0
 MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
 STEPS_MIN = 8
+STEPS_UNHURRIED = 12
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
 
 
@@ -65,6 +66,7 @@ class Stage:
 
 
 FIRST_STAGE = Stage(0, 48, 0.0, 30, (0.04, 0.008), (0.12, 0.02))
+FIRST_STAGE_HURRIED = Stage(0, 24, 0.0, 30, (0.04, 0.01), (0.25, 0.04))
 STAGES = (
     Stage(32, 16, 0.004, 30, (0.01, 0.003), (0.06, 0.01)),
     Stage(32, 16, 0.002, 60, (0.004, 0.0005), (0.03, 0.002)),
@@ -75,7 +77,7 @@ STAGES = (
 )
 CARRIED_FROM = 1  # the stage at which carried prices are taken up again
 PRICES_SHARE = 0.6  # of the budget left beside lists and bound
-CARRIED_PRICES_SHARE = 0.25
+CARRIED_PRICES_SHARE = 0.5
 PRICES_GUARD = 0.6  # of the budget by the clock: after it the prices are left as they are
 SEARCH_GUARD = 1.1  # of the budget by the clock: after it the search ends
 # Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
@@ -84,11 +86,11 @@ KEPT_PER_MS = 27_000
 LISTED_PER_MS = 110_000
 DRAWN_PER_MS = 30_000
 STEP_MS = 0.3  # of a price step, beside its lists
-FILLED_PER_MS = 800
-MOVES_PER_MS = 6_000
+FILLED_PER_MS = 2_000
+MOVES_PER_MS = 12_000
 MOVES_PER_MS_LARGE = 4_000  # when the state no longer fits the cache
 LARGE_ITEMS = 20_000
-MOVES_PER_ITEM_MAX = 20_000  # more change nothing that could be seen
+MOVES_PER_ITEM_MAX = 60_000  # more change nothing that could be seen
 
 
 @dataclass(slots=True, kw_only=True)
@@ -161,7 +163,7 @@ class Auction:
     def _mean_value(self) -> float:
         """Value for each unit of bulk that bids could have with all nodes free, by a sample."""
         problem = self.problem
-        some = self.random.permutation(problem.bids)[:256]
+        some = self.random.permutation(problem.bids)[:128]
         best = np.zeros(problem.bids, np.float32)
         ask, rank = np.empty((problem.bids, 1), np.int32), np.empty((problem.bids, 1), np.float32)
         silent = np.zeros(problem.bids, np.float32)
@@ -379,13 +381,25 @@ def _pass_ms(auction: Auction, width: int) -> float:
     return (bids * nodes / PAIRS_PER_MS + bids * width / KEPT_PER_MS) / auction.threads
 
 
+def _stage_ms(auction: Auction, stage: Stage, steps: int) -> float:
+    """Nominal time of a stage with ``steps`` steps."""
+    bids, width = auction.problem.bids, stage.listed + stage.drawn
+    passes = _pass_ms(auction, stage.listed) if stage.listed else 0.0
+    work = bids * stage.drawn / DRAWN_PER_MS + steps * bids * width / LISTED_PER_MS
+    return passes + work / auction.threads + steps * STEP_MS
+
+
 def _first_prices(auction: Auction, room: float) -> float:
     """Prices from nothing in about ``room`` milliseconds; returns the nominal cost."""
     problem = auction.problem
     wanted = np.maximum(problem.base, 0.0).astype(np.float64) @ problem.count
     total = np.maximum(problem.demand.T @ problem.count, 1e-30)
     auction.price[:] = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total
-    spent = _run_stage(auction, FIRST_STAGE, room, seed=0)
+    unhurried = _stage_ms(auction, FIRST_STAGE, STEPS_UNHURRIED) < room
+    stage = FIRST_STAGE if unhurried else FIRST_STAGE_HURRIED
+    # Without any prices there is no plan worth the name: a few steps, however late.
+    least = _stage_ms(auction, stage, STEPS_MIN)
+    spent = _run_stage(auction, stage, max(room, least), seed=0)
     return spent + _cool(auction, STAGES, room - spent)
 
 
@@ -402,13 +416,12 @@ def _cool(auction: Auction, stages: tuple[Stage, ...], room: float) -> float:
 
 def _run_stage(auction: Auction, stage: Stage, room: float, *, seed: int) -> float:
     """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
-    bids, threads = auction.problem.bids, auction.threads
-    fixed = (
-        _pass_ms(auction, stage.listed) if stage.listed else 0.0
-    ) + bids * stage.drawn / DRAWN_PER_MS / threads
-    step = bids * (stage.listed + stage.drawn) / LISTED_PER_MS / threads + STEP_MS
-    steps = min(stage.steps, int((room - fixed) / step))
-    if steps < STEPS_MIN or auction.pace.prices_late():
+    fixed = _stage_ms(auction, stage, 0)
+    step = _stage_ms(auction, stage, 1) - fixed
+    steps = min(stage.steps, int((room - fixed) / step + 1e-6))
+    # Stopped half way, prices are still too hot and worse than before.
+    least = stage.steps // 2 if stage.listed else STEPS_MIN
+    if steps < least or auction.pace.prices_late():
         return 0.0
     lists = auction.random_lists(width=stage.drawn, seed=seed)
     if stage.listed:
