@@ -88,7 +88,7 @@ DRAWN_PER_MS = 30_000
 STEP_MS = 0.3  # of a price step, beside its lists
 FILLED_PER_MS = 2_000
 MOVES_PER_MS = 12_000
-MOVES_PER_MS_LARGE = 4_000  # when the state no longer fits the cache
+MOVES_PER_MS_LARGE = 5_000  # when the state no longer fits the cache
 LARGE_ITEMS = 20_000
 MOVES_PER_ITEM_MAX = 60_000  # more change nothing that could be seen
 
