@@ -199,7 +199,7 @@ def _ticker(
 
 
 def _stay(home: Home, target: Target, fleet: Fleet, show: Show) -> None:
-    """Keep everything running until Ctrl-C; a device that ends is started again."""
+    """Keep everything running until Ctrl-C or `down`; a device that ends is started again."""
     key_file = home.root / "credentials" / "operator.json"
     show.console.print(
         f"\nThe market goes on at {target.url}\n"
@@ -211,6 +211,9 @@ def _stay(home: Home, target: Target, fleet: Fleet, show: Show) -> None:
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(MEND_EVERY_S)
+            if home.read_state().supervisor is None:
+                show.say("the platform was stopped; its devices end with it")
+                return
             for member, code in fleet.ended():
                 show.say(f"{member.name} ended with {code}, starting it again")
             fleet.start()

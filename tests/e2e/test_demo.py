@@ -11,6 +11,7 @@ from stack.home import Home
 CHECKOUT = Path(__file__).parents[2]
 TIMEOUT_S = 300.0
 FIRST_END_S_MAX = 90.0
+DEMO = [sys.executable, "-m", "stack", "demo", "--json"]
 
 
 def test_demo_shows_a_market_that_worked(tmp_path):
@@ -34,17 +35,38 @@ def test_demo_shows_a_market_that_worked(tmp_path):
     assert found["seconds_to_first_end"] < FIRST_END_S_MAX
     assert Home(tmp_path).read_state().supervisor is None
     assert "lease of" in done.stderr  # it said what happened while it happened
-    again = demo(env)
-    assert summary_of(again)["jobs_by_state"] == found["jobs_by_state"]
-    assert "nothing to do" in again.stderr
-    assert "newly enrolled" not in again.stderr
+    staying = demo_until_down(env)
+    assert summary_of(staying)["jobs_by_state"] == found["jobs_by_state"]
+    assert "nothing to do" in staying.stderr
+    assert "newly enrolled" not in staying.stderr
+    assert "its devices end with it" in staying.stderr
 
 
 def demo(env):
-    command = [sys.executable, "-m", "stack", "demo", "--exit", "--json"]
     return subprocess.run(
-        command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=TIMEOUT_S
+        [*DEMO, "--exit"],
+        cwd=CHECKOUT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
     )
+
+
+def demo_until_down(env):
+    """A demo that stays, ended by `souk down`."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        DEMO, cwd=CHECKOUT, env=env, stdout=pipe, stderr=pipe, text=True
+    ) as running:
+        said = []
+        for line in running.stderr:
+            said.append(line)
+            if "The market goes on" in line:
+                down = [sys.executable, "-m", "stack", "down"]
+                subprocess.run(down, cwd=CHECKOUT, env=env, check=True, timeout=TIMEOUT_S)
+        code = running.wait(TIMEOUT_S)
+        return subprocess.CompletedProcess(DEMO, code, running.stdout.read(), "".join(said))
 
 
 def summary_of(done):
