@@ -13,7 +13,7 @@ import numpy as np
 
 from market.hierarchy_curves import Ground
 from market.hierarchy_messages import BidRows
-from market.kernels import search
+from market.kernels import annealing, search
 from market.kernels.cells import adopt, candidates_in_cells, leave
 from market.kernels.compiled import NEVER
 from market.kernels.problem import Problem
@@ -63,12 +63,13 @@ class Cells:
         self.reserve = np.zeros(len(lots))
         self.free = ground.capacity.copy()
         self.at = np.full(rows, NOWHERE, np.int32)
-        self.worth, self.held = np.zeros(rows), np.zeros(rows)
+        self.worth = np.zeros(rows)
         self.head = np.full(nodes, NOWHERE, np.int32)
         self.after, self.before = np.full(rows, NOWHERE, np.int32), np.full(rows, NOWHERE, np.int32)
         self.row = np.arange(rows, dtype=np.int32)
         self.random = np.random.default_rng(seed).integers(1, 2**63, 1, dtype=np.uint64)
         self.part = np.zeros(nodes, np.int8)
+        self.idle_at = np.empty(rows, np.int32)
 
     @property
     def residents(self) -> int:
@@ -133,15 +134,14 @@ class Cells:
             order, self.row, self.ask, self.value, self.demand, self.price, self.free,
             self.at, self.worth, self.head, self.after, self.before,
         )  # fmt: skip
-        held = lots[self.at[lots] >= 0]
-        self.held[held] = (self.price[self.at[held]] * self.demand[held]).sum(axis=1)
 
-    def anneal(self, *, moves: int, heat: float, bias: float) -> None:
-        """``moves`` proposals to lots and guests of these cells; see ``search.anneal``."""
-        search.anneal(
-            moves, np.flatnonzero(self.cell >= 0).astype(np.int32), self.part, 0, heat, bias,
-            self.random, self.row, self.ask, self.value, self.width, self.demand, self.price,
-            self.free, self.at, self.worth, self.held, self.head, self.after, self.before,
+    def anneal(self, *, moves: int, heat: float) -> None:
+        """``moves`` proposals to lots and guests of these cells; see ``annealing.anneal``."""
+        rows = np.flatnonzero(self.cell >= 0).astype(np.int32)
+        annealing.anneal(
+            moves, rows, self.part, 0, heat, self.random, self.row, self.ask, self.value,
+            self.width, self.demand, self.free, self.at, self.worth, self.head, self.after,
+            self.before, np.empty(len(rows), np.int32), self.idle_at,
         )  # fmt: skip
 
     def dismiss(self, lots: Indices) -> None:
@@ -150,16 +150,15 @@ class Cells:
 
     def _out(self, rows: Indices) -> None:
         leave(
-            rows, self.row, self.demand, self.free, self.at, self.worth, self.held, self.head,
-            self.after, self.before,
+            rows, self.row, self.demand, self.free, self.at, self.worth, self.head, self.after,
+            self.before,
         )  # fmt: skip
         self.cell[rows], self.width[rows] = NOWHERE, 0
 
-    def guests_won(self, bias: float) -> Indices:
+    def guests_won(self) -> Indices:
         """Guests whose place here is worth more than what they have."""
         n = len(self.lots)
-        gain = self.worth[n:] - bias * self.held[n:]
-        return np.flatnonzero((self.at[n:] >= 0) & (gain > 0)).astype(np.int32)
+        return np.flatnonzero((self.at[n:] >= 0) & (self.worth[n:] > 0)).astype(np.int32)
 
     def part_with_guests(self, won: Indices) -> None:
         """The guests ``won`` become residents, the others leave."""
@@ -171,7 +170,7 @@ class Cells:
         self.demand[won] = self.demand[guests]
         adopt(
             won, self.reserve[won], self.row, self.demand, self.free, self.at, self.worth,
-            self.held, self.head, self.after, self.before,
+            self.head, self.after, self.before,
         )  # fmt: skip
         listed = self.ask[guests] >= 0
         value = self.value[guests] + self.reserve[won][:, None].astype(np.float32)
@@ -179,8 +178,8 @@ class Cells:
         self.cell[won], self.width[won] = self.cell[guests], self.width[guests]
         self.cell[guests], self.width[guests] = NOWHERE, 0
 
-    def reserves(self, bias: float) -> tuple[Indices, Floats, Floats]:
-        """(placed lots, their value less the price of their space, less ``bias`` of that price)."""
+    def reserves(self) -> tuple[Indices, Floats, Floats]:
+        """(placed lots, their value less the price of their space, their value)."""
         lots = np.flatnonzero(self.placed()).astype(np.int32)
-        worth, held = self.worth[lots], self.held[lots]
-        return lots, worth - held, worth - bias * held
+        space = (self.price[self.at[lots]] * self.demand[lots]).sum(axis=1)
+        return lots, self.worth[lots] - space, self.worth[lots]

@@ -91,13 +91,13 @@ class Level:
 
     def elsewhere(
         self, lots: Indices, *, now: Indices, region: Indices | None,
-        reduced: Floats | None = None, slack: float = 0.0,
+        reduced: Floats | None = None, least: float = 0.0,
     ) -> tuple[Indices, Indices]:  # fmt: skip
         """(index into ``lots``, cell) of those that have a next cell, for each its best.
 
         ``now`` is where they stand; with ``region`` (C,) of each cell they stay inside it. With
         ``reduced`` (the value less the price of its space, of a lot that has a place) only lots
-        whose reduced value may be higher elsewhere, or lower by ``slack`` mean values. A lot
+        whose reduced value elsewhere is higher by ``least`` mean values. A lot
         without a place that has been everywhere starts anew.
         """
         bid = self.lots.bid[lots]
@@ -109,9 +109,9 @@ class Level:
         best = value.argmax(axis=1)
         most = value[np.arange(len(lots)), best]
         if reduced is None:
-            least = -HOPELESS * self.scale[bid]
-            self.tried[lots[(most <= NO_VALUE)]] = False
+            enough = -HOPELESS * self.scale[bid]
+            self.tried[lots[most <= NO_VALUE]] = False
         else:
-            least = reduced - slack * self.scale[bid]
-        going = np.flatnonzero((most > NO_VALUE) & (most >= least)).astype(np.int32)
+            enough = reduced + least * self.scale[bid]
+        going = np.flatnonzero((most > NO_VALUE) & (most >= enough)).astype(np.int32)
         return going, cells[going, best[going]]

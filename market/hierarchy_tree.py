@@ -25,19 +25,16 @@ from market.hierarchy_curves import Ground, ground_of, steps_of
 from market.hierarchy_levels import Level
 from market.hierarchy_messages import PLAIN, BidRows, Column, Form, Traffic, pack, unpack
 from market.kernels import auction
+from market.kernels.placement import ANNEAL_HEATS, ANNEAL_LAST, PHASES
 from market.kernels.problem import Problem
 from market.snapshot import Floats, Indices, Ints
 
 ROOT_SHARE = 0.65  # of the budget, planned as for a clearing of which prices take a part
-PHASES = 24
 EXCHANGE_EVERY = 2  # phases
 OFFERS_FROM = 0.6  # of the phases: while the search is hot a lot leaves for next to nothing
-OFFER_SLACK = 0.03  # mean values by which an offered cell may look worse: prices are not exact
+OFFER_LEAST = 0.01  # mean values by which another cell must look better: offers are most bytes
+SEARCH_SHARE = 0.85  # of the time left: the rest goes into lists and messages
 LAST_CHANCES = 3  # exchanges after the search
-HEAT = (0.05, 0.005)  # first and last, in mean values of a placed lot, with priced space
-HEAT_SHORT = (0.1, 0.01)
-SHORT_MOVES_PER_LOT = 300
-SPACE_BIAS = 0.9
 ROUNDING = 1e-5  # of a value in single precision, of its constant part, on the side of the bound
 NUMBER_BYTES = 8
 
@@ -264,36 +261,35 @@ class Tree:
         if len(self.lots) >= auction.LARGE_ITEMS:
             rate = auction.MOVES_PER_MS_LARGE
         standing = max(1, sum(group.residents for group in self.groups))
-        moves = int(room_ms * rate * self.workers)
+        moves = int(SEARCH_SHARE * room_ms * rate * self.workers)
         moves = min(moves, auction.MOVES_PER_ITEM_MAX * standing)
         placed = sum(int(group.placed().sum()) for group in self.groups)
         typical = sum(group.welfare for group in self.groups) / max(placed, 1)
-        short = moves < SHORT_MOVES_PER_LOT * standing
-        first, last = HEAT_SHORT if short else HEAT
+        first = next(heat for most, heat in ANNEAL_HEATS if moves / standing <= most)
         self.timings["moves"] = float(moves)
         for phase in range(PHASES):
             done = phase / PHASES
-            heat, bias = typical * first * (last / first) ** done, _bias(done, short=short)
+            heat = typical * first * (ANNEAL_LAST / first) ** done
 
-            def work(worker: int, heat: float = heat, bias: float = bias) -> None:
+            def work(worker: int, heat: float = heat) -> None:
                 group = self.groups[worker]
                 share = moves * group.residents // standing
-                group.anneal(moves=share // PHASES, heat=heat, bias=bias)
+                group.anneal(moves=share // PHASES, heat=heat)
 
             self._each(work)
             if level and (phase + 1) % EXCHANGE_EVERY == 0:
                 last_one = phase + EXCHANGE_EVERY >= PHASES
                 offers = done >= OFFERS_FROM and not last_one
-                self._exchange(level, bias=bias, offers=offers, number=phase // EXCHANGE_EVERY)
+                self._exchange(level, offers=offers, number=phase // EXCHANGE_EVERY)
         for chance in range(LAST_CHANCES if level else 0):
             assert level
-            self._exchange(level, bias=0.0, offers=False, number=chance)
+            self._exchange(level, offers=False, number=chance)
 
-    def _exchange(self, level: Level, *, bias: float, offers: bool, number: int) -> None:
+    def _exchange(self, level: Level, *, offers: bool, number: int) -> None:
         """Guests that found a place move, lots without one go to their next cell, new offers."""
         inside = None if number % 2 == self.regions % 2 or self.regions == 1 else self.region
         hops = self.hops if inside is None else 1
-        won = [group.guests_won(bias) for group in self.groups]
+        won = [group.guests_won() for group in self.groups]
         for group, mine in zip(self.groups, won, strict=True):
             self.stands[mine] = group.cell[mine + len(self.lots)]
             self._count_up(hops, mine)
@@ -311,13 +307,13 @@ class Tree:
         level.been(lots, cell)
         self._hand(lots, cell, hops=hops)
         if offers:
-            self._offer(level, bias=bias, region=inside, hops=hops)
+            self._offer(level, region=inside, hops=hops)
 
-    def _offer(self, level: Level, *, bias: float, region: Indices | None, hops: int) -> None:
-        found = [group.reserves(bias) for group in self.groups]
+    def _offer(self, level: Level, *, region: Indices | None, hops: int) -> None:
+        found = [group.reserves() for group in self.groups]
         lots, reduced, reserve = (np.concatenate(part) for part in zip(*found, strict=True))
         going, cell = level.elsewhere(
-            lots, now=self.stands[lots], region=region, reduced=reduced, slack=OFFER_SLACK
+            lots, now=self.stands[lots], region=region, reduced=reduced, least=OFFER_LEAST
         )
         self._count_up(hops, lots[going], reduced[going], reserve[going])
         level.been(lots[going], cell)
@@ -369,7 +365,3 @@ class Tree:
             handed_down=len(np.unique(bid[away])),
             timings_ms=self.timings,
         )
-
-
-def _bias(done: float, *, short: bool) -> float:
-    return 0.0 if short else SPACE_BIAS * (1.0 - done) ** 0.3

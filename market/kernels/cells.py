@@ -41,7 +41,7 @@ def candidates_in_cells(
     """The K best nodes by reduced value of bid ``row[k]`` in ``cell[k]``; −1 where fewer.
 
     Node arrays are node-major, (m, ·); the nodes of a cell are consecutive. ``ask`` and ``value``
-    are (len(row), K), in no order; only nodes of positive value are listed.
+    are (len(row), K), best first; only nodes of positive value are listed.
     """
     wanted = ask.shape[1]
     rank = np.empty(wanted, np.float64)
@@ -76,6 +76,13 @@ def candidates_in_cells(
             elif left > rank[worst]:
                 rank[worst], ask[k, worst], value[k, worst] = left, j, worth
                 worst = int(np.argmin(rank))
+        for last in range(1, found):
+            left, j, worth = rank[last], ask[k, last], value[k, last]
+            at = last
+            while at > 0 and rank[at - 1] < left:
+                rank[at], ask[k, at], value[k, at] = rank[at - 1], ask[k, at - 1], value[k, at - 1]
+                at -= 1
+            rank[at], ask[k, at], value[k, at] = left, j, worth
         for at in range(found, wanted):
             ask[k, at], value[k, at] = -1, NEVER
 
@@ -125,7 +132,6 @@ def leave(
     free: Floats,
     at: Indices,
     worth: Floats,
-    held: Floats,
     head: Indices,
     after: Indices,
     before: Indices,
@@ -134,7 +140,6 @@ def leave(
     for k in range(rows.shape[0]):
         if at[rows[k]] >= 0:
             take_out(rows[k], bid, demand, free, at, worth, head, after, before)
-            held[rows[k]] = 0.0
 
 
 @kernel
@@ -146,7 +151,6 @@ def adopt(
     free: Floats,
     at: Indices,
     worth: Floats,
-    held: Floats,
     head: Indices,
     after: Indices,
     before: Indices,
@@ -156,10 +160,9 @@ def adopt(
     for k in range(lots.shape[0]):
         lot = lots[k]
         guest = lot + count
-        node, gain, space = at[guest], worth[guest], held[guest]
+        node, gain = at[guest], worth[guest]
         take_out(guest, bid, demand, free, at, worth, head, after, before)
-        held[guest] = 0.0
         for r in range(demand.shape[1]):
             free[node, r] -= demand[bid[lot], r]
-        at[lot], worth[lot], held[lot] = node, gain + reserve[k], space
+        at[lot], worth[lot] = node, gain + reserve[k]
         link(lot, node, head, after, before)
