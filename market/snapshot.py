@@ -78,10 +78,10 @@ class Policy:
 
     id: str = "policy_default"
     mechanism: str = "hierarchical"
-    weight_cost: float = 0.3
-    weight_qos: float = 0.3
-    weight_energy: float = 0.2
-    weight_fairness: float = 0.2
+    weight_cost: float = 0.25
+    weight_qos: float = 0.25
+    weight_energy: float = 0.1
+    weight_fairness: float = 0.4
     payment: PaymentRule = "uniform"
     price_step: float = 0.1  # η of ρ ← clip(ρ·exp(η(u − τ)))
     utilisation_target: float = 0.8  # τ

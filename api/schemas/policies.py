@@ -18,10 +18,10 @@ class PolicyBody(Request):
     """What the operator decides for every round; what is absent has its default."""
 
     mechanism: Name | None = None
-    weight_cost: Weight = 0.3
-    weight_qos: Weight = 0.3
-    weight_energy: Weight = 0.2
-    weight_fairness: Weight = 0.2
+    weight_cost: Weight = 0.25
+    weight_qos: Weight = 0.25
+    weight_energy: Weight = 0.1
+    weight_fairness: Weight = 0.4
     payment: Literal["pay_as_bid", "uniform", "critical", "vcg"] = "uniform"
     price_step: Share = 0.1
     utilisation_target: Share = 0.8

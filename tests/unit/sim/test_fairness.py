@@ -7,26 +7,19 @@ from market.mechanisms import get
 from market.snapshot import Policy
 from sim.fairness import EQUAL, shares_over_rounds
 
-# Of the busy tenant first, with the weight that reaches so far: who is due little and bids much has
-# bids to show that are worth more than others' by more than a weight of 0.2.
-CASES = (
-    (EQUAL, 0.2),
-    ((0.1, 0.2, 0.3, 0.4), 0.4),
-    ((0.4, 0.3, 0.2, 0.1), 0.2),
-    ((0.15, 0.55, 0.3), 0.4),
-)
+DUE = (EQUAL, (0.1, 0.2, 0.3, 0.4), (0.4, 0.3, 0.2, 0.1), (0.15, 0.55, 0.3))  # the busy one first
 REPEATABLE = {"repeatable": 1.0}
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("mechanism", ["greedy", "hierarchical"])
 def test_shares_converge_to_entitlements(mechanism: str, seed: int) -> None:
-    due, weight = CASES[seed % len(CASES)]
+    due = DUE[seed % len(DUE)]
     shares = shares_over_rounds(
         get(mechanism),
         rounds=120,
         seed=seed,
-        policy=Policy(weight_fairness=weight, parameters=REPEATABLE),
+        policy=Policy(parameters=REPEATABLE),
         entitlement=due,
         nodes=4,
     )
