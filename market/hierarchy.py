@@ -4,7 +4,8 @@ Measured with cells that clear their own bids first and send up what is left, th
 6 to 9 % of the welfare at 8 to 128 cells, almost all of it because bids take a place at home that
 are better off elsewhere: they are never sent up, and what comes back finds the good nodes gone. So
 the levels settle prices before any cell fills, and cells exchange what finds no place while they
-search (``market.hierarchy_tree``): under half a percent is lost, with or without slots to spare.
+search (``market.hierarchy_tree``). That loses under half a percent at 4,000 bids on 1,000 nodes
+and above, about one where a dozen nodes to a cell are asked for twice what they have.
 
 ``as_steps`` and ``cut_into_steps`` are the supply curve in the form of a round's asks, for levels
 that see only what cells have left after their own rounds.

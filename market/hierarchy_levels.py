@@ -19,10 +19,10 @@ from market.kernels.pace import NEVER_LATE, Pace
 from market.kernels.problem import Problem
 from market.snapshot import Floats, Indices
 
-CELLS_KEPT = 8  # next best cells of each bid
+CELLS_KEPT = 16  # next best cells of each bid
 CELL_LIST_WIDTH = 64  # steps of which they are the cells
 NO_VALUE = -1e29
-HOPELESS = 0.01  # reduced value under which a bid without a place is not sent on, in mean values
+HOPELESS = 0.05  # reduced value under which a bid without a place is not sent on, in mean values
 
 
 class Level:

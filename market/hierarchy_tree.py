@@ -29,14 +29,15 @@ from market.kernels.placement import ANNEAL_HEATS, ANNEAL_LAST, PHASES
 from market.kernels.problem import Problem
 from market.snapshot import Floats, Indices, Ints
 
-ROOT_SHARE = 0.65  # of the budget, planned as for a clearing of which prices take a part
-EXCHANGE_EVERY = 2  # phases
+ROOT_SHARE = 0.55  # of the budget, planned as for a clearing of which prices take a part
+EXCHANGE_EVERY = 1  # phases
 OFFERS_FROM = 0.6  # of the phases: while the search is hot a lot leaves for next to nothing
 OFFER_LEAST = 0.01  # mean values by which another cell must look better: offers are most bytes
-SEARCH_SHARE = 0.85  # of the time left: the rest goes into lists and messages
+SEARCH_SHARE = 0.9  # of the time left: the rest goes into lists and messages
 LAST_CHANCES = 3  # exchanges after the search
 ROUNDING = 1e-5  # of a value in single precision, of its constant part, on the side of the bound
 NUMBER_BYTES = 8
+PAIRS_PER_MS = 1_500_000  # nominal speed of a pass over all pairs, one thread
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class Tree:
         if level:
             self._certify(level)
         decided = time.perf_counter()
-        pass_ms = self.problem.bids * len(self.ground) / auction.PAIRS_PER_MS / self.workers
+        pass_ms = self.problem.bids * len(self.ground) / PAIRS_PER_MS / self.workers
         spent = auction.PRICES_SHARE * root_ms + 2 * pass_ms
         self._search(level, max(0.0, budget_ms - spent))
         self._settle(level, count_min)
