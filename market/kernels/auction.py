@@ -44,6 +44,7 @@ NOISE_MAX = 6.0
 MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
 STEPS_MIN = 8
+SAMPLE = 128  # bids looked at to know values and reach
 STEPS_UNHURRIED = 12
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
 
@@ -81,12 +82,14 @@ CARRIED_PRICES_SHARE = 0.5
 PRICES_GUARD = 0.6  # of the budget by the clock: after it the prices are left as they are
 SEARCH_GUARD = 1.1  # of the budget by the clock: after it the search ends
 # Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
-PAIRS_PER_MS = 1_500_000
+LANE_ROWS_PER_MS = 5_500_000
+LANE_ROWS_BESIDE = 4  # what a pair costs beside its features and attributes, in rows
 KEPT_PER_MS = 27_000
 LISTED_PER_MS = 110_000
 DRAWN_PER_MS = 30_000
 STEP_MS = 0.3  # of a price step, beside its lists
 FILLED_PER_MS = 2_000
+LOOKED_PER_MS = 1_500_000
 MOVES_PER_MS = 12_000
 MOVES_PER_MS_LARGE = 5_000  # when the state no longer fits the cache
 LARGE_ITEMS = 20_000
@@ -133,7 +136,9 @@ class Auction:
         blocks = len(problem.block_zone)
         noise = np.minimum(self.random.exponential(size=(NOISE_ROWS, blocks, lanes)), NOISE_MAX)
         self.noise = noise.astype(np.float32)
-        self.mean_value = self._mean_value()
+        some = self.random.permutation(problem.bids)[:SAMPLE].astype(np.int32)
+        self.mean_value = self._mean_value(some)
+        self.reach = self._reach(some)
 
     def close(self) -> None:
         """Ends the threads."""
@@ -160,10 +165,17 @@ class Auction:
             problem.latency,
         )  # fmt: skip
 
-    def _mean_value(self) -> float:
+    def _reach(self, some: Indices) -> float:
+        """How many nodes are near enough and of a fitting class for a bid, by a sample."""
+        problem = self.problem
+        near = problem.latency[problem.zone[some]][:, problem.block_zone]
+        fits = near <= problem.latency_max[some, None]
+        fits &= problem.compatible[problem.bid_class[some]][:, problem.block_class]
+        return float((fits @ np.diff(problem.block_start)).mean())
+
+    def _mean_value(self, some: Indices) -> float:
         """Value for each unit of bulk that bids could have with all nodes free, by a sample."""
         problem = self.problem
-        some = self.random.permutation(problem.bids)[:128]
         best = np.zeros(problem.bids, np.float32)
         ask, rank = np.empty((problem.bids, 1), np.int32), np.empty((problem.bids, 1), np.float32)
         silent = np.zeros(problem.bids, np.float32)
@@ -347,6 +359,12 @@ def _clear(
     now = lap("lists_ms", now)
     placement = Placement(auction, lists)
     placement.fill()
+    anywhere_ms = problem.bids * auction.reach / LOOKED_PER_MS
+    affordable = planned + anywhere_ms < budget_ms
+    # Where most are left over, few nodes were listed, and what is free must be looked for.
+    if affordable or 2 * (placement.at < 0).sum() > len(placement.bid):
+        placement.fill_anywhere()
+        planned += anywhere_ms
     now = lap("greedy_ms", now)
     rate = MOVES_PER_MS if len(placement.bid) < LARGE_ITEMS else MOVES_PER_MS_LARGE
     moves = int(
@@ -377,8 +395,11 @@ def _clear(
 
 def _pass_ms(auction: Auction, width: int) -> float:
     """Nominal time of one pass over all pairs that keeps ``width`` candidates of each bid."""
-    bids, nodes = auction.problem.bids, auction.problem.nodes
-    return (bids * nodes / PAIRS_PER_MS + bids * width / KEPT_PER_MS) / auction.threads
+    problem = auction.problem
+    rows = len(problem.feature) + problem.demand.shape[1] + len(problem.attribute)
+    rows += len(problem.unit_price)
+    passed = problem.bids * auction.reach * (LANE_ROWS_BESIDE + rows) / LANE_ROWS_PER_MS
+    return (passed + problem.bids * width / KEPT_PER_MS) / auction.threads
 
 
 def _stage_ms(auction: Auction, stage: Stage, steps: int) -> float:

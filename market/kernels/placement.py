@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market.kernels import annealing, search
+from market.kernels import annealing, filling, search
 from market.kernels.chance import Words
-from market.kernels.problem import Singles
+from market.kernels.problem import Singles, in_lanes
 from market.snapshot import Indices, Ints
 
 if TYPE_CHECKING:
@@ -65,6 +65,22 @@ class Placement:
         search.insert_greedily(
             order, self.bid, self.lists.ask, self.lists.value, self.auction.problem.demand,
             self.auction.price, self.free, self.at, self.worth, self.head, self.after, self.before,
+        )  # fmt: skip
+
+    def fill_anywhere(self) -> None:
+        """Unplaced items of bids that may be served in part go wherever there is room."""
+        problem = self.auction.problem
+        idle = np.flatnonzero(self.at < 0)
+        order = idle[np.argsort(-self.surplus[self.bid[idle]], kind="stable")].astype(np.int32)
+        lanes = self.auction.lanes
+        room = in_lanes(problem, (filling.ABOVE * self.free.T).astype(np.float32), lanes)
+        filling.FILL_ANYWHERE[lanes](
+            order, self.bid, problem.block_start, problem.block_zone, problem.block_class, room,
+            problem.feature, problem.attribute, problem.unit_price, problem.base, problem.slope,
+            problem.near, problem.horizon, problem.latency_max, problem.zone, problem.need,
+            problem.money, problem.bid_class, problem.compatible, problem.latency,
+            problem.demand, self.auction.price, self.free, self.at, self.worth, self.head,
+            self.after, self.before,
         )  # fmt: skip
 
     def anneal(self, *, moves: int) -> None:
