@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from market.feasible import reserve_rates
 from market.mechanisms.greedy import Candidates, candidates, fill, simple_bound
 from market.score import sizes
 from market.snapshot import Floats, Indices, Ints, Snapshot
@@ -42,10 +43,15 @@ def dearest_first(snapshot: Snapshot) -> Indices:
 
 def standing_rates(snapshot: Snapshot, pairs: Candidates) -> Ints:
     """(k,) micros per slot and hour of each pair at the standing price, at least the reserve."""
-    bid = np.repeat(np.arange(len(snapshot.bids)), np.diff(pairs.start))
-    unit = snapshot.standing_price[snapshot.asks.cell[pairs.ask]] / snapshot.priced_units
+    bid = np.repeat(np.arange(len(snapshot.bids), dtype=np.int32), np.diff(pairs.start))
+    return rates_at_standing(snapshot, bid, pairs.ask)
+
+
+def rates_at_standing(snapshot: Snapshot, bid: Indices, ask: Indices) -> Ints:
+    """The same of the pairs ``(bid[k], ask[k])``."""
+    unit = snapshot.standing_price[snapshot.asks.cell[ask]] / snapshot.priced_units
     rate = np.einsum("kr,kr->k", snapshot.bids.demand[bid].astype(np.float64), unit)
     rates: Ints = np.maximum(
-        np.ceil(np.minimum(rate, 2.0**62)).astype(np.int64), pairs.reserve_rate
+        np.ceil(np.minimum(rate, 2.0**62)).astype(np.int64), reserve_rates(snapshot, bid, ask)
     )
     return rates

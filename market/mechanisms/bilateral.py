@@ -7,11 +7,13 @@ intelligence trading (Gode, Sunder, JPE 1993).
 
 import numpy as np
 
-from market.mechanisms._sequential import candidates, simple_bound
-from market.mechanisms.greedy import fill
+from market import score
+from market.feasible import reserve_rates
+from market.kernels.scanning import by_lists
+from market.mechanisms._scanning import Scan, bound_of
 from market.outcome import complete
 from market.plan import Plan
-from market.snapshot import Snapshot
+from market.snapshot import Indices, Ints, Snapshot
 
 PEERS_MET = 8
 
@@ -24,35 +26,36 @@ class Bilateral:
     def clear(self, snapshot: Snapshot, *, budget_ms: int) -> Plan:
         """One pass; the budget is not needed."""
         rng = np.random.default_rng(snapshot.seed)
-        pairs = candidates(snapshot)
-        bids = snapshot.bids
+        scan = Scan.of(snapshot)
         free = snapshot.asks.capacity.copy()
-        matches: list[tuple[int, int, int, int]] = []
-        for bid in rng.permutation(len(bids)).tolist():
-            row = np.arange(pairs.start[bid], pairs.start[bid + 1])
-            met = rng.permutation(row)[:PEERS_MET]
-            met = met[np.argsort(-pairs.density[met], kind="stable")]
-            found = fill(free, pairs.ask[met], bids.demand[bid], int(bids.count[bid]))
-            if not found or sum(count for _, count in found) < bids.count_min[bid]:
-                continue
-            reserve = dict(
-                zip(pairs.ask[met].tolist(), pairs.reserve_rate[met].tolist(), strict=True)
-            )
-            for ask, count in found:
-                free[ask] -= bids.demand[bid] * count
-                matches.append((bid, ask, count, (reserve[ask] + int(bids.limit[bid])) // 2))
-        table = np.array(matches, dtype=np.int64).reshape(-1, 4)
+        parts = [np.zeros((0, 3), np.int64)]
+        for turns, row, ask in scan.rows(rng.permutation(len(snapshot.bids)).astype(np.int32)):
+            row, ask = _met(rng, row, ask)
+            key = -score.densities(snapshot, np.repeat(turns, np.diff(row)), ask)
+            parts.append(by_lists(turns, row, ask, key, scan.buys, free))
+        matches = np.concatenate(parts)
+        bid, ask = matches[:, 0].astype(np.int32), matches[:, 1].astype(np.int32)
         return complete(
             snapshot,
             mechanism=self.name,
-            bid=table[:, 0].astype(np.int32),
-            ask=table[:, 1].astype(np.int32),
-            count=table[:, 2],
-            bound=simple_bound(snapshot, pairs),
-            rate=table[:, 3],
+            bid=bid,
+            ask=ask,
+            count=matches[:, 2],
+            bound=bound_of(snapshot, scan.best()),
+            rate=(reserve_rates(snapshot, bid, ask) + snapshot.bids.limit[bid]) // 2,
         )
 
 
 def create() -> Bilateral:
     """The bilateral mechanism."""
     return Bilateral()
+
+
+def _met(rng: np.random.Generator, row: Ints, ask: Indices) -> tuple[Ints, Indices]:
+    """(start of each list, asks): of each of the lists a few, drawn and in the order drawn."""
+    met = [
+        ask[rng.permutation(np.arange(low, high))[:PEERS_MET]]
+        for low, high in zip(row[:-1].tolist(), row[1:].tolist(), strict=True)
+    ]
+    start = np.concatenate([[0], np.cumsum([len(some) for some in met])]).astype(np.int64)
+    return start, np.concatenate([np.zeros(0, np.int32), *met])

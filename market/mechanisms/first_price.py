@@ -1,11 +1,7 @@
 """Baseline: the dearest bid for its size goes first, to the cheapest ask, and pays its limit."""
 
-from market.mechanisms._sequential import (
-    candidates,
-    dearest_first,
-    sequential,
-    simple_bound,
-)
+from market.mechanisms._scanning import BY_RESERVE, Scan, bound_of
+from market.mechanisms._sequential import dearest_first
 from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Snapshot
@@ -18,20 +14,15 @@ class FirstPrice:
 
     def clear(self, snapshot: Snapshot, *, budget_ms: int) -> Plan:
         """One pass; the budget is not needed."""
-        pairs = candidates(snapshot)
-        bid, ask, count = sequential(
-            snapshot,
-            pairs,
-            dearest_first(snapshot),
-            lambda found, row: found.reserve_rate[row].astype(float),
-        )
+        scan = Scan.of(snapshot)
+        bid, ask, count = scan.by_turns(BY_RESERVE, dearest_first(snapshot))
         return complete(
             snapshot,
             mechanism=self.name,
             bid=bid,
             ask=ask,
             count=count,
-            bound=simple_bound(snapshot, pairs),
+            bound=bound_of(snapshot, scan.best()),
             rate=snapshot.bids.limit[bid],
         )
 

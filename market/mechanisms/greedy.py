@@ -4,6 +4,10 @@ Raising a limit only ever moves a bid forward, so the allocation is monotone and
 payments are well defined. Under ``critical`` a bid takes the cheapest asks that fit instead of the
 dearest-scored: only then can a higher limit never lead to a dearer owner, which would push the
 payment above the critical one and make an honest limit a losing move.
+
+In large rounds bids look for their asks one at a time, so memory does not grow with the pairs. They
+are listed in small ones, where nothing need be compiled, and under ``critical``, which runs the
+pass again for every guess at a payment. The plan is the same.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,8 @@ from market import feasible, score
 from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Bools, Floats, Indices, Ints, Snapshot
+
+LISTED_PAIRS_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ class Greedy:
 
     def clear(self, snapshot: Snapshot, *, budget_ms: int) -> Plan:
         """One pass over the bids; the budget is not needed."""
+        small = len(snapshot.bids) * len(snapshot.asks) <= LISTED_PAIRS_MAX
+        if snapshot.policy.payment != "critical" and not small:
+            return scanned(snapshot)
         pairs = candidates(snapshot)
         bid, ask, count = allocate(snapshot, pairs, ranking(snapshot, pairs))
         return complete(
@@ -56,6 +65,18 @@ class Greedy:
 def create() -> Greedy:
     """The greedy mechanism."""
     return Greedy()
+
+
+def scanned(snapshot: Snapshot) -> Plan:
+    """The plan of a round of any size, pairs not listed; not for ``critical`` payments."""
+    from market.mechanisms._scanning import BY_SCORE, Scan, bound_of  # loads the compiler
+
+    scan = Scan.of(snapshot)
+    best = scan.best()
+    turns = np.argsort(-best, kind="stable").astype(np.int32)
+    bid, ask, count = scan.by_turns(BY_SCORE, turns[: int(np.isfinite(best).sum())])
+    bound = bound_of(snapshot, best)
+    return complete(snapshot, mechanism=Greedy.name, bid=bid, ask=ask, count=count, bound=bound)
 
 
 def candidates(snapshot: Snapshot) -> Candidates:

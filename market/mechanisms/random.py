@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from market.mechanisms._sequential import candidates, sequential, simple_bound
+from market.kernels.scanning import by_lists
+from market.mechanisms._scanning import Scan, bound_of
 from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Snapshot
@@ -16,15 +17,21 @@ class Random:
     def clear(self, snapshot: Snapshot, *, budget_ms: int) -> Plan:
         """One pass; the budget is not needed."""
         rng = np.random.default_rng(snapshot.seed)
-        pairs = candidates(snapshot)
-        bid, ask, count = sequential(
+        scan = Scan.of(snapshot)
+        free = snapshot.asks.capacity.copy()
+        order = rng.permutation(len(snapshot.bids)).astype(np.int32)
+        parts = [np.zeros((0, 3), np.int64)]
+        for turns, row, ask in scan.rows(order):
+            parts.append(by_lists(turns, row, ask, rng.random(len(ask)), scan.buys, free))
+        matches = np.concatenate(parts)
+        return complete(
             snapshot,
-            pairs,
-            rng.permutation(len(snapshot.bids)).astype(np.int32),
-            lambda _, row: rng.random(row.stop - row.start),
+            mechanism=self.name,
+            bid=matches[:, 0].astype(np.int32),
+            ask=matches[:, 1].astype(np.int32),
+            count=matches[:, 2],
+            bound=bound_of(snapshot, scan.best()),
         )
-        bound = simple_bound(snapshot, pairs)
-        return complete(snapshot, mechanism=self.name, bid=bid, ask=ask, count=count, bound=bound)
 
 
 def create() -> Random:
