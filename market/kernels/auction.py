@@ -44,6 +44,7 @@ NOISE_MAX = 6.0
 MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
 STEPS_MIN = 8
+ENOUGH = 0.6  # of the steps of a stage, for its prices to be of use
 SAMPLE = 128  # bids looked at to know values and reach
 STEPS_UNHURRIED = 12
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
@@ -248,6 +249,8 @@ class Auction:
         price, total, summed = self.price, np.zeros_like(self.price), 0
         for step in range(steps):
             if step >= 3 and self.pace.prices_late():
+                if stage.listed and step < ENOUGH * steps:
+                    return  # still hot: what the stage began with is better
                 break
             done = step / max(1, steps - 1)
             heat = stage.heat[0] * (stage.heat[1] / stage.heat[0]) ** done
