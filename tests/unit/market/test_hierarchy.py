@@ -7,8 +7,8 @@ import pytest
 
 from market import hierarchy
 from market.factors import problem_of
-from market.hierarchy_curves import ground_of, steps_of
-from market.hierarchy_messages import FIELDS, BidRows, Form
+from market.hierarchy.curves import ground_of, steps_of
+from market.hierarchy.messages import FIELDS, BidRows, Form
 from market.kernels.problem import Problem
 from market.mechanisms import get
 from sim.generators import random_snapshot

@@ -4,7 +4,7 @@ Measured with cells that clear their own bids first and send up what is left, th
 6 to 9 % of the welfare at 8 to 128 cells, almost all of it because bids take a place at home that
 are better off elsewhere: they are never sent up, and what comes back finds the good nodes gone. So
 the levels settle prices before any cell fills, and cells exchange what finds no place while they
-search (``market.hierarchy_tree``). That loses under half a percent at 4,000 bids on 1,000 nodes
+search (``market.hierarchy.tree``). That loses under half a percent at 4,000 bids on 1,000 nodes
 and above, about one where a dozen nodes to a cell are asked for twice what they have.
 
 ``as_steps`` and ``cut_into_steps`` are the supply curve in the form of a round's asks, for levels
@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from market import hierarchy_tree
 from market.factors import problem_of
-from market.hierarchy_curves import STEPS_PER_CLASS, cut_into_steps
+from market.hierarchy import tree
+from market.hierarchy.curves import STEPS_PER_CLASS, cut_into_steps
 from market.mechanisms.hierarchical import checked
 from market.outcome import complete
 from market.plan import Plan
@@ -109,7 +109,7 @@ def clear_in_cells(
     to the root takes two hops. Without an answer of the root each cell clears its own bids.
     """
     started = time.perf_counter()
-    found = hierarchy_tree.clear(
+    found = tree.clear(
         problem_of(snapshot),
         cell=snapshot.asks.cell,
         home=snapshot.bids.home,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.hierarchy_curves import Ground
-from market.hierarchy_messages import BidRows
+from market.hierarchy.curves import Ground
+from market.hierarchy.messages import BidRows
 from market.kernels import annealing, search
 from market.kernels.cells import adopt, candidates_in_cells, leave
 from market.kernels.compiled import NEVER

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from market.hierarchy_messages import FIELDS, PLAIN, BidRows, pack, unpack
+from market.hierarchy.messages import FIELDS, PLAIN, BidRows, pack, unpack
 from market.kernels.problem import Problem, Singles, in_blocks, single
 from market.snapshot import Floats, Indices, Ints
 

@@ -20,10 +20,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from market.hierarchy_cells import NOWHERE, Cells, Lots
-from market.hierarchy_curves import Ground, ground_of, steps_of
-from market.hierarchy_levels import Level
-from market.hierarchy_messages import PLAIN, BidRows, Column, Form, Traffic, pack, unpack
+from market.hierarchy.cells import NOWHERE, Cells, Lots
+from market.hierarchy.curves import Ground, ground_of, steps_of
+from market.hierarchy.levels import Level
+from market.hierarchy.messages import PLAIN, BidRows, Column, Form, Traffic, pack, unpack
 from market.kernels import auction
 from market.kernels.placement import ANNEAL_HEATS, ANNEAL_LAST, PHASES
 from market.kernels.problem import Problem

@@ -9,9 +9,9 @@ come nearest. For each bid the level keeps its next best cells, for when it find
 
 import numpy as np
 
-from market.hierarchy_cells import NOWHERE, Lots
-from market.hierarchy_curves import Ground, problem_on
-from market.hierarchy_messages import BidRows
+from market.hierarchy.cells import NOWHERE, Lots
+from market.hierarchy.curves import Ground, problem_on
+from market.hierarchy.messages import BidRows
 from market.kernels import auction
 from market.kernels.auction import Auction
 from market.kernels.cells import best_cells
