@@ -1,7 +1,8 @@
 """The market's claims as figures: ``python -m bench market [--json] [--part NAME] [--quick]``.
 
 Parts: ``anytime`` (share of the certified bound over time on separable instances), ``table`` (all
-mechanisms on all instances by one utility), ``hierarchy`` (flat against cells), ``fairness`` (200
+mechanisms on all instances by one utility), ``speed`` (MOHAF's own instance against its published
+code), ``hierarchy`` (flat against cells), ``fairness`` (200
 rounds with a greedy tenant), ``price`` (the standing price under steady load), ``prediction`` (of
 chances, before bids are submitted, against what came of them). Writes
 ``docs/bench/market.json``, ``market.md`` and plots. CPU seconds stand beside wall seconds.
@@ -19,28 +20,25 @@ from typing import Any
 
 import numpy as np
 
-from bench.market_cli import trace_lines
-from market import hierarchy, hierarchy_tree, score
+from bench.table import speed, table
+from market import hierarchy, hierarchy_tree
 from market.factors import problem_of
 from market.hierarchy_curves import ground_of
 from market.hierarchy_messages import BidRows, Form
 from market.kernels import auction
 from market.kernels.problem import Problem
-from market.measures import measures
 from market.mechanisms import get
 from market.pricing import floors
 from market.snapshot import Indices, Policy, Snapshot
-from sim import forecast, traces
+from sim import forecast
 from sim.fairness import EQUAL, shares_over_rounds
 from sim.forecast import foretold
 from sim.generators import random_snapshot
 from sim.hard import hard_arrays, hard_problem, hard_values, hard_violations
-from sim.mohaf_paper import classes, jain, table_1
+from sim.mohaf_paper import jain
 
 OUT = Path("docs/bench")
 SEEDS = (11, 12)
-DENSE_PAIRS_MAX = 8_000_000  # the simple baselines list every pair
-BASELINES = ("greedy", "first_price", "vickrey", "random", "posted_price", "bilateral", "mohaf")
 ENTITLEMENTS = (EQUAL, (0.1, 0.2, 0.3, 0.4), (0.4, 0.3, 0.2, 0.1))  # of the greedy one first
 FAIR = ("hierarchical", "greedy")
 PRICED_BIDS = (10, 100, 400)  # a round, on eight nodes: room, about enough, scarcity
@@ -104,84 +102,6 @@ def _cleared(arrays: Any, budget_ms: int, carried: Any) -> auction.Solution:
     return auction.clear(
         hard_problem(arrays), count_min=one, budget_ms=budget_ms, seed=1, carried=carried
     )
-
-
-def instances(quick: bool, data: Path) -> dict[str, Snapshot]:
-    """The table's instances; those of traces only where the files are."""
-    found = {"generated 1k × 300": random_snapshot(bids=1_000, asks=300, seed=1, slots_max=1)}
-    if not quick:
-        for bids, asks in ((10_000, 2_000), (50_000, 10_000), (100_000, 20_000)):
-            name = f"generated {bids // 1000}k × {asks // 1000}k"
-            found[name] = random_snapshot(bids=bids, asks=asks, seed=1, zones=64, slots_max=1)
-    google, openb, eua = data / "google2011", data / "openb", data / "eua"
-    if google.exists():
-        jobs = trace_lines(google / "job_events-00000.csv.gz")[:3_300]
-        jobs += trace_lines(google / "job_events-00001.csv.gz")
-        found["job_events (MOHAF's)"] = traces.from_job_events(jobs, bids=3_553, asks=888, seed=1)
-        found["task_events on machine_events"] = traces.from_task_events(
-            trace_lines(google / "task_events-00001.csv.gz"),
-            trace_lines(google / "machine_events.csv.gz"),
-            bids=3_553,
-            asks=888,
-            seed=1,
-        )
-    if openb.exists():
-        found["openb pods on openb nodes"] = traces.from_openb(
-            trace_lines(openb / "pods.csv.gz"),
-            trace_lines(openb / "nodes.csv.gz"),
-            bids=8_152,
-            asks=900,
-            seed=1,
-        )
-    if eua.exists():
-        found["Melbourne (eua)"] = traces.from_eua(
-            trace_lines(eua / "sites-melbourne-cbd.csv"),
-            trace_lines(eua / "users-melbourne-cbd.csv"),
-            bids=3_000,
-            asks=500,
-            seed=1,
-        )
-    return found
-
-
-def table(quick: bool, data: Path) -> list[Row]:
-    """Every mechanism on every instance by one utility, with the tightest bound of them all."""
-    rows: list[Row] = []
-    for name, snapshot in instances(quick, data).items():
-        pairs = len(snapshot.bids) * len(snapshot.asks)
-        mechanisms = ("hierarchical", *(BASELINES if pairs <= DENSE_PAIRS_MAX else ()))
-        budget = 5_000 if pairs > 100_000_000 else 1_000
-        mine: list[Row] = []
-        for mechanism in mechanisms:
-            plan, wall, cpu = timed(partial(get(mechanism).clear, snapshot, budget_ms=budget))
-            got = np.bincount(plan.bid, plan.count, minlength=len(snapshot.bids))
-            tenant = np.bincount(
-                snapshot.bids.tenant[plan.bid],
-                score.sizes(snapshot)[plan.bid] * plan.count,
-                minlength=len(snapshot.tenants),
-            )
-            mine.append(
-                {
-                    "instance": name,
-                    "mechanism": mechanism,
-                    "wall_s": wall,
-                    "cpu_s": cpu,
-                    "jain_requesters": jain((got / snapshot.bids.count).astype(np.float64)),
-                    "jain_tenants": jain(tenant.astype(np.float64)),
-                    **measures(snapshot, plan),
-                }
-            )
-        bound = min(row["bound"] for row in mine)
-        rows += [{**row, "share_of_bound": row["welfare"] / bound} for row in mine]
-    if (google := data / "google2011").exists():
-        demand = classes(
-            trace_lines(google / "job_events-00000.csv.gz"),
-            trace_lines(google / "job_events-00001.csv.gz"),
-        )
-        for name, line in table_1(demand / 3, seed=1).items():
-            facts = {field: getattr(line, field) for field in line.__slots__}
-            rows.append({"instance": "MOHAF Table 1", "mechanism": name, **facts})
-    return rows
 
 
 def cells(quick: bool) -> list[Row]:
@@ -415,6 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = {
         "anytime": lambda: anytime(chosen.quick),
         "table": lambda: table(chosen.quick, chosen.traces),
+        "speed": lambda: speed(chosen.traces),
         "hierarchy": lambda: cells(chosen.quick),
         "fairness": lambda: fairness(chosen.quick),
         "price": lambda: price(chosen.quick),
