@@ -17,7 +17,9 @@ def names() -> list[str]:
     )
 
 
-HELPERS = frozenset({"virtual", "market_cli", "platform_load"})
+HELPERS = frozenset(
+    {"virtual", "market_cli", "platform_load", "table", "peers", "peer_arrays", "separable"}
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,16 +2,16 @@
 
 Parts: ``anytime`` (share of the certified bound over time on separable instances), ``table`` (all
 mechanisms on all instances by one utility), ``speed`` (MOHAF's own instance against its published
-code), ``hierarchy`` (flat against cells), ``fairness`` (200
-rounds with a greedy tenant), ``price`` (the standing price under steady load), ``prediction`` (of
-chances, before bids are submitted, against what came of them). Writes
-``docs/bench/market.json``, ``market.md`` and plots. CPU seconds stand beside wall seconds.
+code), ``solvers`` (ours against solvers that have ten times its time), ``hierarchy`` (flat against
+cells), ``fairness`` (200 rounds with a greedy tenant), ``price`` (the standing price under steady
+load), ``prediction`` (of chances, before bids are submitted, against what came of them). Writes
+``docs/bench/market.json``, ``market.md`` and plots; parts that are not run keep what they have
+there. CPU seconds stand beside wall seconds.
 """
 
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from bench import solvers
+from bench.separable import case, cleared, timed
 from bench.table import speed, table
-from market import hierarchy, hierarchy_tree
+from market import hierarchy
 from market.factors import problem_of
-from market.hierarchy_curves import ground_of
-from market.hierarchy_messages import BidRows, Form
+from market.hierarchy import tree as cell_tree
+from market.hierarchy.curves import ground_of
+from market.hierarchy.messages import BidRows, Form
 from market.kernels import auction
 from market.kernels.problem import Problem
 from market.mechanisms import get
@@ -34,7 +37,7 @@ from sim import forecast
 from sim.fairness import EQUAL, shares_over_rounds
 from sim.forecast import foretold
 from sim.generators import random_snapshot
-from sim.hard import hard_arrays, hard_problem, hard_values, hard_violations
+from sim.hard import hard_problem, hard_values, hard_violations
 from sim.mohaf_paper import jain
 
 OUT = Path("docs/bench")
@@ -43,13 +46,6 @@ ENTITLEMENTS = (EQUAL, (0.1, 0.2, 0.3, 0.4), (0.4, 0.3, 0.2, 0.1))  # of the gre
 FAIR = ("hierarchical", "greedy")
 PRICED_BIDS = (10, 100, 400)  # a round, on eight nodes: room, about enough, scarcity
 Row = dict[str, Any]
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """(result, wall seconds, CPU seconds of all threads)."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, time.perf_counter() - wall, time.process_time() - cpu
 
 
 def anytime(quick: bool) -> list[Row]:
@@ -62,18 +58,18 @@ def anytime(quick: bool) -> list[Row]:
             (50_000, 10_000, 64, (250, 800, 2_000, 3_000, 8_000), 40_000),
             (100_000, 20_000, 64, (2_000,), 60_000),
         ]
-    first = timed(lambda: _cleared(_case(60, 20, 2, 1), 50, None))
+    first = timed(lambda: cleared(case(60, 20, 2, 1), 50, None))
     rows: list[Row] = [{"what": "first round of a process", "wall_s": first[1], "cpu_s": first[2]}]
     for bids, nodes, zones, budgets, reference_ms in cases:
         for seed in SEEDS[: 1 if quick else None]:
-            arrays = _case(bids, nodes, zones, seed)
+            arrays = case(bids, nodes, zones, seed)
             # Prices of the round before: the same nodes, other bids.
-            last = _case(bids, nodes, zones, seed, round_number=1)
-            before = _cleared(last, reference_ms, None)
-            best = _cleared(arrays, reference_ms, None)
+            last = case(bids, nodes, zones, seed, round_number=1)
+            before = cleared(last, reference_ms, None)
+            best = cleared(arrays, reference_ms, None)
             for carried in (None, before.price):
                 for budget in budgets:
-                    found, wall, cpu = timed(partial(_cleared, arrays, budget, carried))
+                    found, wall, cpu = timed(partial(cleared, arrays, budget, carried))
                     welfare = float(hard_values(arrays, found.bid, found.ask).sum())
                     rows.append(
                         {
@@ -93,17 +89,6 @@ def anytime(quick: bool) -> list[Row]:
     return rows
 
 
-def _case(bids: int, nodes: int, zones: int, seed: int, round_number: int = 0) -> Any:
-    return hard_arrays(bids=bids, nodes=nodes, zones=zones, seed=seed, round_number=round_number)
-
-
-def _cleared(arrays: Any, budget_ms: int, carried: Any) -> auction.Solution:
-    one = np.ones(len(arrays["bid_limit"]), np.int64)
-    return auction.clear(
-        hard_problem(arrays), count_min=one, budget_ms=budget_ms, seed=1, carried=carried
-    )
-
-
 def cells(quick: bool) -> list[Row]:
     """Flat against 8, 32 and 128 cells on generated and on separable instances.
 
@@ -116,7 +101,7 @@ def cells(quick: bool) -> list[Row]:
     rows: list[Row] = []
     for bids, asks, zones, budget in sizes:
         market = random_snapshot(bids=bids, asks=asks, seed=1, zones=zones, slots_max=1)
-        arrays = _case(bids, asks, zones, 1)
+        arrays = case(bids, asks, zones, 1)
         generated, separable = problem_of(market), hard_problem(arrays)
 
         def by_latency(count: int, market: Snapshot = market) -> tuple[Indices, Indices]:
@@ -147,7 +132,7 @@ def _split(
         cell, home = places(count)
         ground, _ = ground_of(problem, cell)
         split = partial(
-            hierarchy_tree.clear, problem, cell=cell, home=home, cells=count, count_min=one, seed=1
+            cell_tree.clear, problem, cell=cell, home=home, cells=count, count_min=one, seed=1
         )
         split(budget_ms=20, workers=2)
         for workers in (1, 2):
@@ -319,6 +304,8 @@ def plots(found: dict[str, list[Row]], out: Path) -> None:
     if found.get("prediction"):
         pyplot.plot([0, 1], [0, 1], linestyle=":", color="grey")
         save("prediction", "predicted chance", "share that won")
+    if found.get("solvers"):
+        solvers.plot(found["solvers"], out / "market_solvers.svg")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -334,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = given.parse_args(arguments)
     parts = {
         "anytime": lambda: anytime(chosen.quick),
+        "solvers": lambda: solvers.solvers(chosen.quick),
         "table": lambda: table(chosen.quick, chosen.traces),
         "speed": lambda: speed(chosen.traces),
         "hierarchy": lambda: cells(chosen.quick),
@@ -341,9 +329,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "price": lambda: price(chosen.quick),
         "prediction": lambda: prediction(chosen.quick),
     }
-    found = {name: run() for name, run in parts.items() if name in (chosen.part or parts)}
     chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / "market.json").write_text(json.dumps(found, indent=1))
+    kept = chosen.out / "market.json"
+    found: dict[str, list[Row]] = json.loads(kept.read_text()) if kept.exists() else {}
+    found |= {name: run() for name, run in parts.items() if name in (chosen.part or parts)}
+    kept.write_text(json.dumps(found, indent=1))
     (chosen.out / "market.md").write_text(markdown(found))
     plots(found, chosen.out)
     print(json.dumps(found) if chosen.json else markdown(found))
