@@ -25,9 +25,19 @@ def case(bids: int, nodes: int, zones: int, seed: int, round_number: int = 0) ->
     return hard_arrays(bids=bids, nodes=nodes, zones=zones, seed=seed, round_number=round_number)
 
 
-def cleared(arrays: Arrays, budget_ms: int, carried: Floats | None) -> auction.Solution:
-    """Our plan in ``budget_ms``, the building of the problem included."""
+def cleared(
+    arrays: Arrays, budget_ms: int, carried: Floats | None, *, repeatable: bool = False
+) -> auction.Solution:
+    """Our plan in ``budget_ms``, the building of the problem included.
+
+    With ``repeatable`` it is the plan of an idle machine, however long it takes here.
+    """
     one = np.ones(len(arrays["bid_limit"]), np.int64)
     return auction.clear(
-        hard_problem(arrays), count_min=one, budget_ms=budget_ms, seed=1, carried=carried
+        hard_problem(arrays),
+        count_min=one,
+        budget_ms=budget_ms,
+        seed=1,
+        carried=carried,
+        repeatable=repeatable,
     )
