@@ -17,8 +17,8 @@ def repeated(snapshot: Snapshot, effort: Mapping[str, float]) -> Snapshot:
 
 def unhurried(snapshot: Snapshot) -> Snapshot:
     """The same round, to be searched for its budget's worth whatever the clock says."""
-    known = {"threads", "price_looks", "phases"}
-    kept = {name: v for name, v in snapshot.policy.parameters.items() if name not in known}
+    known = ("threads", "price_looks", "phases")  # "tilted_" may stand before them
+    kept = {name: v for name, v in snapshot.policy.parameters.items() if not name.endswith(known)}
     return replace(
         snapshot, policy=replace(snapshot.policy, parameters={**kept, "repeatable": 1.0})
     )

@@ -14,7 +14,11 @@ from db.tables import PolicyRow
 from market import mechanisms
 from market.mechanisms import SIMPLE_PAYMENTS, UnknownMechanism
 
-PARAMETERS = {"repeatable": (0.0, 1.0), "fairness_steepness": (0.1, 64.0)}  # least and most
+PARAMETERS = {  # least and most
+    "repeatable": (0.0, 1.0),
+    "fairness_steepness": (0.1, 64.0),
+    "requesters": (0.0, 1.0),
+}
 
 
 def create(

@@ -8,6 +8,10 @@ the round is cleared by ``greedy``, and the certified bound of this mechanism is
 Where the plain greedy serves every bid on its best ask, its plan is the optimum: no search is run.
 In a small round it is also the guard: the better of the two plans counts.
 
+Welfare counts bids by their size, so of two plans that are about as good it does not matter whether
+one large bid or ten small ones are served. The policy parameter ``requesters`` (0 to 1) lets the
+search, not the score, count slots alike: more requesters are served for about the same welfare.
+
 The policy parameter ``repeatable`` = 1 keeps the clock out: the same snapshot and budget then give
 the same plan to the byte, however long it takes. A plan says in ``effort`` how far the clock let it
 come; given back as parameters (``market.repeating``) that very plan is made again.
@@ -21,6 +25,7 @@ import numpy as np
 from market import feasible, pricing, score
 from market.factors import problem_of
 from market.kernels import auction
+from market.kernels.problem import Problem, single
 from market.mechanisms import greedy
 from market.outcome import complete
 from market.plan import Plan
@@ -28,6 +33,8 @@ from market.snapshot import Floats, Indices, Ints, Snapshot
 
 PLAIN_PAIRS_MAX = 50_000
 ROUNDING = 1e-9
+BOUND_SHARE = 0.3  # of the budget, where requesters count beside the score
+TILTED = "tilted_"  # before the names of the second search's effort
 
 
 class Hierarchical:
@@ -50,6 +57,7 @@ class Hierarchical:
             plain = repriced(snapshot, plain, solution.price)
             return replace(plain, bound=bound, effort=solution.effort)
         bid, ask, count = checked(snapshot, solution.bid, solution.ask, solution.count)
+        bid, ask, count = with_free(snapshot, bid, ask, count)
         if plain is not None and plain.welfare > float(score.values(snapshot, bid, ask) @ count):
             bid, ask, count = plain.bid, plain.ask, plain.count
         solved = time.perf_counter()
@@ -94,18 +102,63 @@ def _since(started: float) -> dict[str, float]:
 
 
 def solve(snapshot: Snapshot, *, budget_ms: int) -> auction.Solution:
-    """The kernels' solution of ``snapshot``, in the snapshot's indices."""
-    carried = snapshot.carried_price
-    shape = snapshot.asks.capacity.shape
+    """The kernels' solution of ``snapshot``, in the snapshot's indices.
+
+    With the parameter ``requesters`` a part of the budget finds prices and the bound, and the rest
+    the matches.
+    """
+    tilt = min(max(snapshot.policy.parameters.get("requesters", 0.0), 0.0), 1.0)
+    carried, problem = snapshot.carried_price, problem_of(snapshot)
+    if carried is not None and carried.shape != snapshot.asks.capacity.shape:
+        carried = None
+    if tilt == 0.0:
+        return _search(snapshot, problem, carried, budget_ms=budget_ms)
+    first = max(int(budget_ms * BOUND_SHARE), 1)
+    plain = _search(snapshot, problem, carried, budget_ms=first)
+    problem = tilted(problem, score.sizes(snapshot), tilt)
+    rest = max(budget_ms - first, 1)
+    fair = _search(snapshot, problem, plain.price, budget_ms=rest, noted=TILTED)
+    effort = plain.effort | {TILTED + name: value for name, value in fair.effort.items()}
+    return replace(fair, bound=plain.bound, price=plain.price, effort=effort)
+
+
+def _search(
+    snapshot: Snapshot,
+    problem: Problem,
+    carried: Floats | None,
+    *,
+    budget_ms: int,
+    noted: str = "",
+) -> auction.Solution:
+    """One search; as an earlier one where its effort is among the parameters, from ``noted`` on."""
     parameters = snapshot.policy.parameters
+    names = (name for name in parameters if name.startswith(noted))
+    effort = {name.removeprefix(noted): parameters[name] for name in names}
     return auction.clear(
-        problem_of(snapshot),
+        problem,
         count_min=snapshot.bids.count_min,
         budget_ms=budget_ms,
         seed=snapshot.seed,
-        carried=carried if carried is not None and carried.shape == shape else None,
+        carried=carried,
         repeatable=parameters.get("repeatable", 0.0) > 0.0,
-        effort=parameters if "price_looks" in parameters else None,
+        effort=effort if "price_looks" in effort else None,
+    )
+
+
+def tilted(problem: Problem, size: Floats, tilt: float) -> Problem:
+    """The problem whose values are as if each bid's ``size`` (n,) were this much nearer the mean.
+
+    That is (1 − tilt) · size + tilt · mean: with 1 a slot counts alike, be it large or small.
+    """
+    some = size > 0
+    mean = float(size[some].mean()) if some.any() else 0.0
+    factor = np.zeros(len(size))
+    np.divide((1.0 - tilt) * size + tilt * mean, size, out=factor, where=some)
+    return replace(
+        problem,
+        base=single(problem.base * factor),
+        slope=single(problem.slope * factor[:, None]),
+        near=single(problem.near * factor),
     )
 
 
@@ -117,3 +170,24 @@ def checked(
     kept = np.bincount(bid[good], count[good], minlength=len(snapshot.bids))
     good &= kept[bid] >= snapshot.bids.count_min[bid]
     return bid[good], ask[good], count[good]
+
+
+def with_free(
+    snapshot: Snapshot, bid: Indices, ask: Indices, count: Ints
+) -> tuple[Indices, Indices, Ints]:
+    """The matches and those of bids that ask for nothing: worth nothing, they are served for free.
+
+    The search leaves them out, for a demand of nothing fits without end.
+    """
+    free = np.flatnonzero(~snapshot.bids.demand.any(axis=1)).astype(np.int32)
+    free = np.setdiff1d(free, bid).astype(np.int32)
+    if not len(free):
+        return bid, ask, count
+    from market.mechanisms._scanning import BY_SCORE, Scan  # more to compile: only where needed
+
+    more_bid, more_ask, more = Scan.of(snapshot).by_turns(BY_SCORE, free)
+    return (
+        np.concatenate([bid, more_bid]),
+        np.concatenate([ask, more_ask]),
+        np.concatenate([count, more]),
+    )
