@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.arrays import texts
 from db.urls import libpq_url
 
 DEMAND = "souk_demand"  # payload: cell id
@@ -57,7 +58,8 @@ def notify_all(session: Session, hints: Iterable[tuple[str, str]]) -> None:
     unique = sorted(set(hints))
     if unique:
         session.execute(
-            _NOTIFY, {"channels": [c for c, _ in unique], "payloads": [p for _, p in unique]}
+            _NOTIFY,
+            {"channels": texts([c for c, _ in unique]), "payloads": texts([p for _, p in unique])},
         )
 
 

@@ -37,7 +37,7 @@ def _delete(table: str, key: str, condition: str) -> str:
 
 
 _STATEMENTS: Mapping[str, str] = {
-    "events": _delete("events", "id", "at < :before"),
+    "events": _delete("events", "txid, id", "at < :before"),
     "idempotency_keys": _delete("idempotency_keys", "account_id, key", "created_at < :before"),
     # What a node never came back for is forgotten, too, only later.
     "outbox": _delete(

@@ -43,7 +43,9 @@ COMMON: Mapping[str, str] = {
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "random_page_cost": "1.1",
+    "wal_buffers": "16MB",
     "max_wal_size": "1GB",
+    "min_wal_size": "512MB",  # a large round writes 150 MB: segments that are there are cheaper
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
     "synchronous_commit": "on",

@@ -86,12 +86,12 @@ _OVERDUE = text("""
         AND (spec->'qos'->>'deadline_ms')::bigint
             <= (spec->'limits'->>'max_total_ms')::bigint
     FROM jobs
-    WHERE state IN ('queued', 'matched', 'running') AND expires_at <= :now
+    WHERE ended_at IS NULL AND expires_at <= :now
     ORDER BY id LIMIT :most
 """)
 _CANCELLED = text("""
     SELECT id FROM jobs
-    WHERE state IN ('queued', 'matched', 'running') AND cancel_requested_at IS NOT NULL
+    WHERE ended_at IS NULL AND cancel_requested_at IS NOT NULL
     ORDER BY id LIMIT :most
 """)
 _UNNEEDED = text("""
@@ -114,7 +114,7 @@ _STRANDED = text("""
 """)
 _FINISHED = text("""
     SELECT id, tasks_failed, task_count FROM jobs
-    WHERE state IN ('queued', 'matched', 'running')
+    WHERE ended_at IS NULL
         AND tasks_succeeded + tasks_failed >= task_count
     ORDER BY id LIMIT :most
 """)

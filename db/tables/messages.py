@@ -1,6 +1,6 @@
 """What must reach others and what must be remembered: outbox, events, idempotency, audit."""
 
-from sqlalchemy import ForeignKey, Identity, Index, LargeBinary, String, text
+from sqlalchemy import ForeignKey, Identity, Index, LargeBinary, PrimaryKeyConstraint, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Base, Document, Id, IdKey, Int64, Time
@@ -36,12 +36,12 @@ class Event(Base):
 
     __tablename__ = "events"
     __table_args__ = (
-        Index("ix_events_order", "txid", "id"),
+        PrimaryKeyConstraint("txid", "id"),
         Index("ix_events_subject", "subject_id", "txid", "id"),
         Index("ix_events_at", "at"),
     )
 
-    id: Mapped[Int64] = mapped_column(Identity(always=True), primary_key=True)
+    id: Mapped[Int64] = mapped_column(Identity(always=True))
     txid: Mapped[Int64] = mapped_column(server_default=text("pg_current_xact_id()::text::bigint"))
     at: Mapped[Time]
     kind: Mapped[str] = mapped_column(String(48))  # job.running, node.offline, round.cleared, …

@@ -152,9 +152,8 @@ class BidOutcome(Base):
 
     __tablename__ = "bid_outcomes"
 
-    round_id: Mapped[str] = mapped_column(
-        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
-    )
+    # There, and deleted with it: see the triggers ``outcomes_hold`` and ``rounds_with_outcomes``.
+    round_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     demand_id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     slots_asked: Mapped[int]
     slots_won: Mapped[int]
@@ -183,8 +182,8 @@ class Lease(Base):
 
     id: Mapped[IdKey]
     job_id: Mapped[Id]  # that of the demand, which holds it
-    demand_id: Mapped[Id] = mapped_column(ForeignKey("demands.id"))
-    node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id"))
+    demand_id: Mapped[Id]  # there and kept, as is the node: see the trigger ``leases_hold``
+    node_id: Mapped[Id]
     cell_id: Mapped[Id]
     owner_id: Mapped[Id]
     tenant_id: Mapped[Id]

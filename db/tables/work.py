@@ -58,8 +58,8 @@ class Job(Base):
         Index("ix_jobs_created", "created_at", "id"),
         Index(
             "ix_jobs_open",
-            "state",
-            postgresql_where=text("state IN ('queued', 'matched', 'running')"),
+            "id",
+            postgresql_where=text("ended_at IS NULL"),  # a job that is matched stays on its page
         ),
     )
 
