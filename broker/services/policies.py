@@ -16,7 +16,8 @@ from market.mechanisms import SIMPLE_PAYMENTS, UnknownMechanism
 
 PARAMETERS = {  # least and most
     "repeatable": (0.0, 1.0),
-    "fairness_steepness": (0.1, 64.0),
+    "fairness_steepness": (0.1, 1_000.0),
+    "price_pull": (0.0, 1.0),
     "requesters": (0.0, 1.0),
 }
 
