@@ -55,8 +55,8 @@ def anytime(quick: bool) -> list[Row]:
     ]
     if not quick:
         cases += [
-            (50_000, 10_000, 64, (250, 800, 2_000, 3_000, 8_000), 40_000),
-            (100_000, 20_000, 64, (2_000,), 60_000),
+            (50_000, 10_000, 64, (250, 800, 2_000, 3_000, 8_000), 20_000),
+            (100_000, 20_000, 64, (2_000,), 30_000),
         ]
     first = timed(lambda: cleared(case(60, 20, 2, 1), 50, None))
     rows: list[Row] = [{"what": "first round of a process", "wall_s": first[1], "cpu_s": first[2]}]
@@ -156,12 +156,12 @@ def fairness(quick: bool) -> list[Row]:
     """
     rows: list[Row] = []
     rounds = 60 if quick else 200
-    cases = [(name, 0.2, due) for name in FAIR for due in ENTITLEMENTS]
-    cases += [("hierarchical", 0.4, due) for due in ENTITLEMENTS]
-    cases += [(name, 0.2, EQUAL) for name in ("first_price", "random")]
+    cases = [(name, 0.4, due) for name in FAIR for due in ENTITLEMENTS]
+    cases += [("hierarchical", 0.2, due) for due in ENTITLEMENTS]
+    cases += [(name, 0.4, EQUAL) for name in ("first_price", "random")]
     for mechanism, weight, due in cases:
         policy = Policy(weight_fairness=weight, parameters={"repeatable": 1.0})
-        for seed in range(1 if quick or mechanism not in FAIR else 8 if weight == 0.2 else 2):
+        for seed in range(1 if quick or mechanism not in FAIR else 4 if weight == 0.4 else 2):
             shares = shares_over_rounds(
                 get(mechanism), rounds=rounds, seed=seed, policy=policy, entitlement=due
             )
