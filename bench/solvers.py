@@ -183,7 +183,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         for name in ("ours", *PEERS):
             mine = [row for row in here if row["mechanism"] == name]
             points = [(row["wall_s"], row["share"]) for row in mine if "curve" not in row]
-            points += mine[0].get("curve", []) if mine else []
+            points += max((row.get("curve", []) for row in mine), key=len, default=[])
             if points:
                 colour = "black" if name == "ours" else f"C{list(PEERS).index(name)}"
                 spent, share = zip(*points, strict=True)
