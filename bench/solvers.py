@@ -183,7 +183,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         for name in ("ours", *PEERS):
             mine = [row for row in here if row["mechanism"] == name]
             points = [(row["wall_s"], row["share"]) for row in mine if "curve" not in row]
-            points += max((row.get("curve", []) for row in mine), key=len, default=[])
+            curves: list[list[tuple[float, float]]] = [row.get("curve", []) for row in mine]
+            points += max(curves, key=len, default=[])
             if points:
                 colour = "black" if name == "ours" else f"C{list(PEERS).index(name)}"
                 spent, share = zip(*points, strict=True)
