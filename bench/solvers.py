@@ -184,7 +184,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             mine = [row for row in here if row["mechanism"] == name]
             points = [(row["wall_s"], row["share"]) for row in mine if "curve" not in row]
             curves: list[list[tuple[float, float]]] = [row.get("curve", []) for row in mine]
-            points += max(curves, key=len, default=[])
+            longest = max(curves, key=len, default=[])
+            points += longest
             if points:
                 colour = "black" if name == "ours" else f"C{list(PEERS).index(name)}"
                 spent, share = zip(*points, strict=True)
