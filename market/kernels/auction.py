@@ -81,7 +81,7 @@ CARRIED_FROM = 1  # the stage at which carried prices are taken up again
 PRICES_SHARE = 0.6  # of the budget left beside lists and bound
 CARRIED_PRICES_SHARE = 0.5
 PRICES_GUARD = 0.5  # of the budget by the clock: after it the prices are left as they are
-SEARCH_GUARD = 1.1  # of the budget by the clock: after it the search ends
+SEARCH_GUARD = 0.97  # of the budget by the clock: after it the search ends
 # Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
 LANE_ROWS_PER_MS = 5_500_000
 LANE_ROWS_BESIDE = 4  # what a pair costs beside its features and attributes, in rows
