@@ -37,7 +37,7 @@ from market.snapshot import Floats, Indices, Ints
 T = TypeVar("T")
 
 THREADS = max(1, min(2, os.cpu_count() or 1))
-LIST_WIDTHS = (128, 64, 32)  # the widest that leaves half of the budget
+LIST_WIDTHS = (128, 64, 32, 16)  # the widest that leaves half of the budget
 LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
 NOISE_ROWS = 16
 NOISE_MAX = 6.0
@@ -45,7 +45,7 @@ MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
 STEPS_MIN = 8
 ENOUGH = 0.6  # of the steps of a stage, for its prices to be of use
-SAMPLE = 128  # bids looked at to know values and reach
+SAMPLE = 40  # bids looked at to know values and reach
 STEPS_UNHURRIED = 12
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
 

@@ -13,7 +13,7 @@ from market.kernels.problem import LANES_NARROW, LANES_WIDE, Singles
 from market.kernels.search import link
 from market.snapshot import Bools, Floats, Indices, Ints
 
-LOOKED_AT = 128
+LOOKED_AT = 32
 ABOVE = 1.0 + 1e-6  # what single precision may be short of
 STRIDE = 7919  # a prime: bids that follow each other begin far apart
 
