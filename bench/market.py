@@ -333,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = chosen.out / "market.json"
     found: dict[str, list[Row]] = json.loads(kept.read_text()) if kept.exists() else {}
     found |= {name: run() for name, run in parts.items() if name in (chosen.part or parts)}
-    kept.write_text(json.dumps(found, indent=1))
+    kept.write_text(json.dumps(found) + "\n")
     (chosen.out / "market.md").write_text(markdown(found))
     plots(found, chosen.out)
     print(json.dumps(found) if chosen.json else markdown(found))
