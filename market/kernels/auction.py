@@ -1,11 +1,10 @@
 """The Lagrangian auction on a ``Problem``: prices, lists, greedy, annealing, certified bound.
 
 Stages: prices per node and resource by a smoothed dual on candidate lists that are redrawn as the
-temperature falls (skipped where the last round's prices are carried); greedy by reduced value;
-annealing by insertion and ejection until the budget is used; one pass over all pairs for a bound
-that holds for the whole problem. Between two lists no price moves further than the temperature:
-beyond that the lists would no longer hold the nodes that the new prices make attractive, and the
-prices of unlisted nodes would swing without end.
+temperature falls (the first ones left out where the last round's prices are carried); lists of the
+best nodes at these prices by one pass over all pairs, which also gives a bound that holds for the
+whole problem; greedy by reduced value; what found no place looks at all nodes with room; annealing
+by insertion and ejection until the budget is used.
 
 How much each stage does is planned from the sizes and the budget alone, so that the same problem
 and budget give the same plan; only when the machine is slower than planned does the wall clock cut
@@ -256,7 +255,7 @@ class Auction:
             heat = stage.heat[0] * (stage.heat[1] / stage.heat[0]) ** done
             rate = stage.rate[0] * (stage.rate[1] / stage.rate[0]) ** done
             temperature = np.maximum(heat * self.mean_value * self.bulk, 1e-30)
-            used = self._soft(lists, price, temperature)[1]
+            used = self._demand(lists, price, temperature)
             excess = np.where(offered, np.minimum(used / capacity - 1.0, 3.0), 0.0)
             mean = MEAN_KEPT * mean + (1.0 - MEAN_KEPT) * excess
             square = SQUARE_KEPT * square + (1.0 - SQUARE_KEPT) * excess * excess
@@ -267,19 +266,20 @@ class Auction:
                 total, summed = total + price, summed + 1
         self.price = total / summed if summed else price
 
-    def _soft(self, lists: Lists, price: Floats, temperature: Floats) -> tuple[float, Floats]:
+    def _demand(self, lists: Lists, price: Floats, temperature: Floats) -> Floats:
+        """(m, R) what bids ask of each node at ``price``, spread by their ``temperature``."""
         problem = self.problem
 
-        def work(low: int, high: int) -> tuple[float, Floats]:
+        def work(low: int, high: int) -> Floats:
             used = np.zeros_like(price)
-            total = prices.soft_demand(
+            prices.soft_demand(
                 low, high, lists.ask, lists.value, problem.demand, problem.count, price,
                 temperature, used,
             )  # fmt: skip
-            return total, used
+            return used
 
-        parts = self.in_parts(work, problem.bids)
-        return sum(total for total, _ in parts), np.sum([used for _, used in parts], axis=0)
+        parts: Floats = np.sum(self.in_parts(work, problem.bids), axis=0)
+        return parts
 
     def _dual(self, best: Singles) -> float:
         """The dual at the present prices: an upper bound of any plan's welfare.

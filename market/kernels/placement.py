@@ -68,7 +68,7 @@ class Placement:
         )  # fmt: skip
 
     def fill_anywhere(self) -> None:
-        """Unplaced items of bids that may be served in part go wherever there is room."""
+        """Unplaced items, by the surplus of their bids, go wherever there is room."""
         problem = self.auction.problem
         idle = np.flatnonzero(self.at < 0)
         order = idle[np.argsort(-self.surplus[self.bid[idle]], kind="stable")].astype(np.int32)

@@ -1,9 +1,9 @@
-"""The smoothed Lagrangian dual on candidate lists: its value and the demand at given prices.
+"""The smoothed Lagrangian dual on candidate lists: the demand at given prices.
 
 Relaxing the capacity rows with prices λ ≥ 0 gives the bound Σ_j λ_j·C_j + Σ_i max(0, max_j v_ij −
 λ_j·d_i) for any λ. Its maximum is replaced by a soft maximum of temperature t_i (Nesterov, Smooth
 minimization of non-smooth functions, Math. Program. 2005), so that demand spreads over nodes that
-are nearly as good and the prices can be moved by plain gradient steps.
+are nearly as good and the prices can be moved by gradient steps.
 """
 
 import numpy as np
@@ -24,11 +24,10 @@ def soft_demand(
     price: Floats,
     temperature: Floats,
     used: Floats,
-) -> float:
-    """Adds the demand (m, R) of bids ``low ≤ i < high`` to ``used``; returns their soft surplus."""
+) -> None:
+    """Adds the demand (m, R) of bids ``low ≤ i < high`` to ``used``."""
     lists, resources = ask.shape[1], demand.shape[1]
     share = np.empty(lists)
-    total = 0.0
     for i in range(low, high):
         heat = temperature[i]
         best = 0.0
@@ -50,11 +49,9 @@ def soft_demand(
             x = (share[k] - best) / heat
             share[k] = np.exp(x) if x > -16.0 else 0.0
             weight += share[k]
-        total += count[i] * (best + heat * np.log(weight))
         for k in range(width):
             if share[k] > 0.0:
                 part = count[i] * share[k] / weight
                 j = ask[i, k]
                 for r in range(resources):
                     used[j, r] += part * demand[i, r]
-    return total

@@ -11,6 +11,7 @@ from market import feasible, last_asks, losses, score
 from market.factors import problem_of
 from market.kernels import auction
 from market.kernels.pace import Pace
+from market.kernels.placement import Placement
 from market.mechanisms import get
 from market.repeating import repeated
 from market.snapshot import Policy, Snapshot
@@ -146,6 +147,33 @@ def test_equal_nodes_are_all_candidates_of_somebody() -> None:
     lists = kernel.lists(width=16, heat=0.0)
     assert (lists.ask >= 0).all()
     assert len(np.unique(lists.ask)) > 40
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, asks=st.sampled_from([4, 40, 150]))
+def test_what_found_no_candidate_looks_at_all_nodes_with_room(seed: int, asks: int) -> None:
+    snapshot = random_snapshot(bids=60, asks=asks, seed=seed, load=2.0)
+    problem = problem_of(snapshot)
+    kernel = auction.Auction(problem, seed=1, pace=Pace(threads=1))
+    every = kernel.lists(width=asks, heat=0.0)
+    placement = Placement(kernel, kernel.lists(width=1, heat=0.0))
+    placement.fill()
+    before = placement.at.copy()
+    placement.fill_anywhere()
+    assert (placement.at[before >= 0] == before[before >= 0]).all()
+    used = np.zeros_like(problem.capacity)
+    for item in np.flatnonzero(placement.at >= 0).tolist():
+        bid, node = placement.bid[item], placement.at[item]
+        used[node] += problem.demand[bid]
+        where = np.flatnonzero(every.ask[bid] == node)
+        assert len(where) == 1
+        assert placement.worth[item] == pytest.approx(every.value[bid, where[0]], rel=1e-4)
+    assert (used <= problem.capacity * (1 + 1e-9)).all()
+    assert placement.free == pytest.approx(problem.capacity - used)
+    for item in np.flatnonzero(placement.at < 0).tolist():
+        bid = placement.bid[item]
+        nodes = every.ask[bid][every.ask[bid] >= 0]
+        assert not (problem.demand[bid] <= placement.free[nodes]).all(axis=1).any()
 
 
 @settings(max_examples=40, deadline=None)
