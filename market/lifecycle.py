@@ -42,7 +42,7 @@ class AttemptState(StrEnum):
     UNKNOWN = "unknown"  # the node is silent and the lease still lives
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # its job ended, or it was moved for its tenant's gain
     LOST = "lost"  # given up by the platform: whatever arrives later is stale
 
 
@@ -84,6 +84,7 @@ class EndReason(StrEnum):
     AGENT_RESTARTED = "agent_restarted"
     LEASE_EXPIRED = "lease_expired"
     DRAINED = "drained"
+    MOVED = "moved"  # for the tenant's gain, to a better place: the time it ran is charged
     CANCELLED_BY_USER = "cancelled_by_user"
     TASK_FAILED = "task_failed"  # of a job: a task used up its attempts
     BUDGET_EXHAUSTED = "budget_exhausted"

@@ -49,7 +49,8 @@ def chargeable_ms(
 
     Owed are attempts that delivered, and those that the tenant's own work or limit ended; nothing
     is owed for what was lost or failed by node or platform, nor for what a node says it cancelled
-    (work that a tenant stops is charged by the platform's own clock, ``STOPPED_CAUSES``). The
+    (work that a tenant stops is charged by the platform's own clock, ``STOPPED_CAUSES``, and so is
+    work that leaves a place for its tenant's gain, ``owed_on_moving_ms``). The
     node meters ``wall_ms``; it is not believed beyond the time that the platform saw pass
     (``elapsed_ms``) or the job's limit.
     """
@@ -57,6 +58,14 @@ def chargeable_ms(
         state is AttemptState.FAILED and reason in TENANT_CAUSES | {EndReason.MAX_TOTAL}
     )
     return max(0, min(wall_ms, elapsed_ms, max_run_ms)) if owed else 0
+
+
+def owed_on_moving_ms(*, ran_ms: int, max_run_ms: int) -> int:
+    """Slot time that is owed for an attempt which is given up for its tenant's gain.
+
+    The owner kept its word and is paid for what the platform saw its node run, ``ran_ms``.
+    """
+    return max(0, min(ran_ms, max_run_ms))
 
 
 def settle(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from broker.services import leases, moving, states, topup
+from broker.services import better_places, leases, moving, states, topup
 from broker.services.giving_up import all_ended, give_up
 from broker.services.settlement import JobEnd, end_jobs
 from db import notify
@@ -32,6 +32,7 @@ class Purchase(NamedTuple):
 
     find: Callable[[Session, datetime], list[str]]
     make: Callable[[Session, str, datetime], int]
+    every_s: float = SELDOM_S
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Reconciler:
                 done[name] = changed
         for name, purchase in self.purchases().items():
             if name not in self._due or now >= self._due[name]:
-                self._due[name] = now + timedelta(seconds=SELDOM_S)
+                self._due[name] = now + timedelta(seconds=purchase.every_s)
                 if changed := self.take_each(name, purchase):
                     done[name] = changed
         return done
@@ -72,6 +73,11 @@ class Reconciler:
                 lambda session, job, now: moving.move_job(
                     session, job, fee_basis_points=self.fee_basis_points, now=now
                 ),
+            ),
+            "bettered": Purchase(
+                better_places.jobs_with_better_places,
+                lambda session, job, now: better_places.better_job(session, job, now=now),
+                better_places.EVERY_S,
             ),
         }
 

@@ -4,7 +4,7 @@ The trade is a round of one bid under the mechanism ``nearest``: it is re-checke
 and explained by the same ``plan_apply`` as any other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from broker.services.snapshots import build_snapshot, current_policy, read_rows
 from db import events
 from db.control import buying, rounds
 from db.control.buying import Before
-from db.control.rounds import CellRow
+from db.control.rounds import BidRow, CellRow
 from db.events import NewEvent
 from db.ids import new_id
 from market import mechanisms
@@ -29,6 +29,7 @@ CELLS_MAX = 8  # looked at, the nearest first
 MECHANISM = "nearest"
 
 Accept = Callable[[Snapshot, Plan], bool]
+Narrow = Callable[[Snapshot], tuple[Snapshot, str] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,11 @@ def buy(
     why: str,
     now: datetime,
     accept: Accept = lambda _snapshot, _plan: True,
+    narrow: Narrow | None = None,
 ) -> Bought:
     """Lease up to ``slots`` slots for ``job``, unless ``accept`` refuses the plan.
 
+    ``narrow`` may leave less to choose from and say why itself; None from it: nothing is bought.
     Never above the job's limit nor under an owner's reserve. What the job's demand asked for
     besides, it goes on asking for. Locks the job, then nodes, as a round's plan does.
     """
@@ -58,6 +61,11 @@ def buy(
     if before is None:
         return Bought(slots=0)
     snapshot = _snapshot(session, before, now=now)
+    narrowed = (snapshot, why) if narrow is None else narrow(snapshot)
+    if narrowed is None:
+        buying.close_after(session, before, bought=0)
+        return Bought(slots=0)
+    snapshot, why = narrowed
     plan = mechanisms.get(MECHANISM).clear(snapshot, budget_ms=0)
     if not plan.count.sum() or not accept(snapshot, plan):
         buying.close_after(session, before, bought=0)
@@ -81,33 +89,32 @@ def buy(
 
 def _snapshot(session: Session, before: Before, *, now: datetime) -> Snapshot:
     """One bid, and the nodes of the cells nearest to its home."""
+    bids = rounds.read_bids_by_id(session, [before.demand])
+    home = bids[0].home_cell
+    cells = [home] if before.cell_only else nearest_cells(session, [home])
+    return snapshot_of(session, bids, cells=cells, cell=before.cell, now=now)
+
+
+def snapshot_of(
+    session: Session, bids: list[BidRow], *, cells: Sequence[str], cell: str, now: datetime
+) -> Snapshot:
+    """A round of ``bids`` on the nodes of ``cells``, as a purchase sees it."""
     policy = replace(
         current_policy(session, mechanism=MECHANISM), mechanism=MECHANISM, payment="pay_as_bid"
     )
-    bids = rounds.read_bids_by_id(session, [before.demand])
-    rows = read_rows(
-        session,
-        cells=_nearest(session, before, bids[0].home_cell),
-        bids=bids,
-        policy=policy,
-        shares=Shares(),
-        now=now,
-    )
+    rows = read_rows(session, cells=cells, bids=bids, policy=policy, shares=Shares(), now=now)
     return build_snapshot(
-        rows,
-        round_id=new_id("round", now),
-        cell=before.cell,
-        policy=policy,
-        now=now,
-        seed=0,
+        rows, round_id=new_id("round", now), cell=cell, policy=policy, now=now, seed=0
     )
 
 
-def _nearest(session: Session, before: Before, home: str) -> list[str]:
-    """The cells to look at, the nearest to ``home`` first."""
-    if before.cell_only:
-        return [home]
-    place = next(iter(rounds.read_cells(session, [home])), CellRow(home, None, None))
-    cells = [CellRow(*row) for row in buying.cells_online(session)]
-    cells.sort(key=lambda cell: (cell.id != home, latency_ms(place, cell), cell.id))
-    return [cell.id for cell in cells[:CELLS_MAX]]
+def nearest_cells(session: Session, homes: Collection[str]) -> list[str]:
+    """The cells that a purchase looks at for each of ``homes``, the nearest to the first first."""
+    online = [CellRow(*row) for row in buying.cells_online(session)]
+    known = {place.id: place for place in rounds.read_cells(session, homes)}
+    found: dict[str, None] = {}
+    for home in homes:
+        place = known.get(home, CellRow(home, None, None))
+        key = [(cell.id != home, latency_ms(place, cell), cell.id) for cell in online]
+        found.update(dict.fromkeys(cell for *_, cell in sorted(key)[:CELLS_MAX]))
+    return list(found)

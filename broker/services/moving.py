@@ -6,15 +6,16 @@ up; with no place to go, nothing moves.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from broker.services.buying import buy
 from broker.services.giving_up import give_up
-from broker.services.snapshots import speed_of
-from db.control import buying, reports
-from db.control.buying import DrainedWork
+from broker.services.snapshots import REFERENCE_OPS_PER_S, speed_of
+from db.control import moving, reports
+from db.control.moving import RunningWork
 from market.lifecycle import EndReason
 from market.moving import Place, Running, weigh
 from market.plan import Plan
@@ -25,14 +26,14 @@ EVENT = "lease.moved"
 
 def jobs_to_move(session: Session, now: datetime) -> list[str]:
     """Jobs with work on draining nodes that might gain by moving."""
-    works = buying.drained_work(session, only=None, now=now)
+    works = _drained(session, None, now)
     return sorted({work.job_id for work in works if _may_pay(work, now)})
 
 
 def move_job(session: Session, job: str, *, fee_basis_points: int, now: datetime) -> int:
     """Move what pays of one job's work on draining nodes; how many attempts. Locks the job."""
     reports.lock_jobs(session, [job])
-    found = buying.drained_work(session, only=[job], now=now)
+    found = _drained(session, [job], now)
     works = [work for work in found if _may_pay(work, now)]
     if not works:
         return 0
@@ -52,12 +53,16 @@ def move_job(session: Session, job: str, *, fee_basis_points: int, now: datetime
     return len(reasons)
 
 
-def _may_pay(work: DrainedWork, now: datetime) -> bool:
+def _drained(session: Session, only: list[str] | None, now: datetime) -> list[RunningWork]:
+    return moving.drained_work(session, only=only, reference_ops_per_s=REFERENCE_OPS_PER_S, now=now)
+
+
+def _may_pay(work: RunningWork, now: datetime) -> bool:
     """Whether moving would pay to a place as fast as this one, at this one's rate."""
     return weigh(_running(work, now), Place(rate=work.rate, speed=1.0, bytes_missing=0)).pays
 
 
-def _all_pay(snapshot: Snapshot, plan: Plan, works: Sequence[DrainedWork], now: datetime) -> bool:
+def _all_pay(snapshot: Snapshot, plan: Plan, works: Sequence[RunningWork], now: datetime) -> bool:
     """Whether every one of ``works`` gains by the dearest and the slowest of the places found."""
     rate = int(plan.rate.max())
     slowest = float(snapshot.asks.speed[plan.ask].min())
@@ -74,12 +79,23 @@ def _all_pay(snapshot: Snapshot, plan: Plan, works: Sequence[DrainedWork], now: 
     )
 
 
-def _running(work: DrainedWork, now: datetime) -> Running:
+def _running(work: RunningWork, now: datetime) -> Running:
+    """As nothing that ran on a draining node is charged, and freeing it is worth something."""
+    return replace(running(work, now), freeing=work.price, charged=False)
+
+
+def running(work: RunningWork, now: datetime) -> Running:
+    """``work`` in the terms of the rule."""
     return Running(
-        elapsed_ms=max(0, int((now - work.started_at).total_seconds() * 1000)),
-        task_ms=work.task_ms or work.said_ms / speed_of(work.ops_per_s),
-        price=work.limit,
+        elapsed_ms=elapsed_ms(work, now),
+        task_ms=work.work_ms / speed_of(work.ops_per_s),
+        price=work.price,
         rate=work.rate,
         left_ms=max(0, int((work.late_at - now).total_seconds() * 1000)),
-        freeing=work.limit,
+        deadline_sold=work.deadline_sold,
     )
+
+
+def elapsed_ms(work: RunningWork, now: datetime) -> int:
+    """How long it has run, as the platform saw it."""
+    return max(0, int((now - work.started_at).total_seconds() * 1000))

@@ -19,6 +19,7 @@ PARAMETERS = {  # least and most
     "fairness_steepness": (0.1, 1_000.0),
     "price_pull": (0.0, 1.0),
     "requesters": (0.0, 1.0),
+    "moving": (0.0, 1.0),
 }
 
 

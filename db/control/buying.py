@@ -1,4 +1,4 @@
-"""What buying without a round reads and writes: late jobs, work on draining nodes, demands."""
+"""What buying without a round reads and writes: late jobs, their leases, demands."""
 
 # ruff: noqa: S608 - the only names put into statements are those of this module's own text
 
@@ -17,7 +17,7 @@ LIVE = "('assigned', 'accepted', 'running', 'unknown')"
 # As in placing: spent is what is owed by now, each the most that one more task may cost.
 MONEY = f"""
     {SPENT} AS spent,
-    greatest(1, ceil(j.limit_micros_per_hour::numeric
+    greatest(1, ceil((SELECT d.limit_micros_per_hour FROM demands d WHERE d.job_id = j.id)::numeric
         * coalesce((j.spec->'limits'->>'max_run_ms')::bigint, 0) / 3600000)) AS each,
     (SELECT count(*) FROM attempts a WHERE a.job_id = j.id AND a.state IN {LIVE}) AS live
 """
@@ -51,22 +51,6 @@ class HeldLease(NamedTuple):
     cell: str
     latitude: float | None
     longitude: float | None
-
-
-class DrainedWork(NamedTuple):
-    """An attempt that runs on a draining node and could be tried elsewhere."""
-
-    attempt: str
-    job_id: str
-    node_id: str
-    started_at: datetime
-    task_ms: float  # measured, or as the tenant said on the reference core (then ``said``)
-    said_ms: int
-    limit: int
-    rate: int
-    ops_per_s: int
-    bytes_missing: int
-    late_at: datetime
 
 
 class Before(NamedTuple):
@@ -107,24 +91,6 @@ _HELD = text("""
     WHERE l.job_id = ANY(:jobs) AND l.state = 'active' AND l.ends_at > :now
     ORDER BY l.id
 """)
-_DRAINED = text(f"""
-    SELECT a.id, a.job_id, a.node_id, a.started_at, {_MEAN},
-        coalesce((j.spec->'qos'->>'work_ms')::bigint, 0), j.limit_micros_per_hour,
-        l.rate_micros_per_hour, n.calibration_ops_per_s,
-        coalesce((SELECT sum(f.size_bytes) FROM artifacts f
-            WHERE f.digest IN (j.spec->>'code_digest', t.input->>'digest')), 0)::bigint,
-        least(j.expires_at, j.created_at + CASE
-            WHEN coalesce((j.spec->'qos'->>'deadline_ms')::bigint, 0) > 0
-            THEN (j.spec->'qos'->>'deadline_ms')::bigint * interval '1 ms' ELSE NULL END)
-    FROM nodes n JOIN leases l ON l.node_id = n.id AND l.state = 'active'
-    JOIN attempts a ON a.lease_id = l.id AND a.state = 'running' AND a.started_at IS NOT NULL
-    JOIN tasks t ON t.id = a.task_id JOIN jobs j ON j.id = a.job_id
-    WHERE (CAST(:only AS text[]) IS NULL OR j.id = ANY(:only))
-        AND n.state = 'draining' AND t.retries_left > 0
-        AND coalesce((j.spec->'disconnect'->>'replace')::boolean, true)
-        AND j.cancel_requested_at IS NULL AND j.expires_at > :now
-    ORDER BY a.job_id, a.id LIMIT :most
-""")
 _OPEN = text("""
     WITH held AS (
         SELECT j.id AS job_id, d.id, d.count_open FROM jobs j JOIN demands d ON d.job_id = j.id
@@ -160,12 +126,6 @@ def held_leases(session: Session, jobs: Collection[str], *, now: datetime) -> li
         return []
     rows = session.execute(_HELD, {"jobs": sorted(jobs), "now": now})
     return [HeldLease._make(row) for row in rows]
-
-
-def drained_work(session: Session, *, only: list[str] | None, now: datetime) -> list[DrainedWork]:
-    """Attempts (of the jobs ``only``) that run on draining nodes and may be tried again, by job."""
-    rows = session.execute(_DRAINED, {"only": only, "now": now, "most": JOBS_MAX})
-    return [DrainedWork._make(row) for row in rows]
 
 
 def open_for(session: Session, job: str, *, slots: int, now: datetime) -> Before | None:

@@ -18,7 +18,8 @@ from db.control.spending import SPENT
 JOBS_MAX = 1_000  # looked at in one go
 
 # Further tasks that the rest of a job's hold pays for; NULL where it pays for all at their worst,
-# which most holds do. Live attempts are counted at their worst, too.
+# which most holds do. Live attempts are counted at their worst, too. The dearest is what the demand
+# still bids: a job that paid for work which it then moved bids less than its limit.
 _AFFORDABLE = f"""
     CASE WHEN j.hold_micros >= m.each * j.task_count THEN NULL ELSE greatest(0,
         floor((j.hold_micros - {SPENT}) / m.each)
@@ -26,8 +27,9 @@ _AFFORDABLE = f"""
             AND a.state IN ('assigned', 'accepted', 'running', 'unknown')))::int END AS affordable
 """
 _EACH = """
-    LATERAL (SELECT greatest(1, ceil(j.limit_micros_per_hour::numeric
-        * coalesce((j.spec->'limits'->>'max_run_ms')::bigint, 0) / 3600000)) AS each) m
+    LATERAL (SELECT greatest(1, ceil(b.limit_micros_per_hour::numeric
+        * coalesce((j.spec->'limits'->>'max_run_ms')::bigint, 0) / 3600000)) AS each
+        FROM demands b WHERE b.job_id = j.id) m
 """
 # Usable is a lease on a node that may be sent work now. What waits is counted as far as the slots
 # of the job go: counting ten thousand waiting tasks would tell nothing more.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -12,6 +12,7 @@ from db.control.spending import SPENT
 from db.engine import dump_json
 
 JOBS_PER_STEP_MAX = 500
+RESEND_FIRST = timedelta(seconds=1)
 TASKS_PER_JOB_MAX = 2_000  # placed for one job in one step; the next step goes on
 
 
@@ -25,7 +26,7 @@ class JobToPlace(NamedTuple):
     spec: dict[str, Any]
     task_count: int
     hold_micros: int
-    limit_micros_per_hour: int
+    limit_micros_per_hour: int  # what its demand bids: less than its own once work has moved
     cancel_requested: bool
     expires_at: datetime
     slots_open: int  # that its demand still asks for
@@ -87,7 +88,7 @@ class Order(NamedTuple):
 
 _JOBS = text("""
     SELECT j.id, j.account_id, a.name, j.kind, j.spec, j.task_count, j.hold_micros,
-        j.limit_micros_per_hour, j.cancel_requested_at IS NOT NULL, j.expires_at, d.count_open
+        d.limit_micros_per_hour, j.cancel_requested_at IS NOT NULL, j.expires_at, d.count_open
     FROM jobs j JOIN accounts a ON a.id = j.account_id JOIN demands d ON d.job_id = j.id
     WHERE j.id = ANY(:ids) AND j.state IN ('queued', 'matched', 'running')
     ORDER BY j.id LIMIT :most FOR NO KEY UPDATE OF j
@@ -125,7 +126,7 @@ _ASSIGN = text("""
     )
     INSERT INTO attempts (id, task_id, job_id, lease_id, node_id, number, fence, state,
         assigned_at, sent_at)
-    SELECT id, task_id, job_id, lease_id, node_id, number, fence, 'assigned', :now, :now
+    SELECT id, task_id, job_id, lease_id, node_id, number, fence, 'assigned', :now, :sent_at
     FROM given
 """)
 # Spent is what is owed by now; at risk is what the live attempts may still come to. A lease's rate
@@ -137,6 +138,7 @@ _SPENT = text(f"""
     FROM unnest(CAST(:ids AS text[])) AS j (id)
 """)  # noqa: S608 - the only name put into it is that of db.control.spending
 # An order is sent again when its age since the last sending has doubled: after 1, 2, 4 … seconds.
+# So one that was sent ``RESEND_FIRST`` before it was assigned is due at once.
 # One that was taken over but not reported on past its time is asked for in the same way.
 _RESEND = text("""
     UPDATE attempts a SET sent_at = :now
@@ -208,11 +210,15 @@ def lock_tasks(session: Session, room: dict[str, int]) -> dict[str, list[Waiting
     return found
 
 
-def insert_attempts(session: Session, attempts: Sequence[NewAttempt], *, now: datetime) -> None:
-    """Place the tasks: write their attempts as assigned and sent."""
+def insert_attempts(
+    session: Session, attempts: Sequence[NewAttempt], *, now: datetime, sent: bool = True
+) -> None:
+    """Place the tasks: write their attempts as assigned and sent; or as due to be sent at once."""
     if not attempts:
         return
-    values = {"attempts": dump_json(attempts), "count": len(attempts), "now": now}
+    sent_at = now if sent else now - RESEND_FIRST
+    values = {"attempts": dump_json(attempts), "count": len(attempts), "now": now,
+              "sent_at": sent_at}  # fmt: skip
     session.execute(_ASSIGN, values)
 
 

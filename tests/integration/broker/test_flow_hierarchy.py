@@ -1,6 +1,7 @@
-"""Through the real processes: work that goes to another cell, tops up, leaves a draining node."""
+"""Through the real processes: work that goes to another cell, tops up, moves to other nodes."""
 
 import pytest
+from sqlalchemy import text
 
 from bench.virtual import echo
 from broker.services.job_spec import Qos
@@ -102,3 +103,36 @@ def test_work_leaves_a_draining_node_once(platform):
         assert rows[0].node_id == node
         assert rows[1].node_id != node
         assert rows[0].chargeable_ms == 0
+
+
+def test_work_moves_to_a_faster_node_that_came_and_both_owners_are_paid(platform):
+    takes = iter([60.0, 0.2])
+    with market(platform, nodes=2, run=lambda work: echo(work, seconds=next(takes))) as traded:
+        qos = Qos(work_ms=40_000)  # forty seconds on nodes that were never calibrated
+        calibrate = "UPDATE nodes SET calibration_ops_per_s = :ops WHERE {} AND cell_id = :c"
+        with platform.sessions.begin() as session:
+            values = {"c": traded.cell, "ops": 10_000_000}
+            session.execute(text(calibrate.format("true")), values)
+        job = platform.submit(traded.tenant, spec_of(cell=traded.cell, qos=qos))
+        platform.wait_for(
+            "SELECT count(*) = 1 FROM attempts WHERE job_id = :j AND state = 'running'", j=job
+        )
+        node = platform.value("SELECT node_id FROM attempts WHERE job_id = :j", j=job)
+        with platform.sessions.begin() as session:
+            values = {"c": traded.cell, "ops": 100_000_000, "n": node}
+            session.execute(text(calibrate.format("id <> :n")), values)
+        wait_state(platform, job, "succeeded")
+        rows = platform.query(
+            "SELECT a.node_id, a.state, a.reason, a.chargeable_ms, l.state AS lease,"
+            " (SELECT count(*) FROM transfers p WHERE p.lease_id = l.id AND p.kind = 'payout')"
+            " AS paid FROM attempts a JOIN leases l ON l.id = a.lease_id WHERE a.job_id = :j"
+            " ORDER BY a.number", j=job
+        )  # fmt: skip
+        assert [(row.state, row.reason) for row in rows] == [
+            ("cancelled", "moved"), ("succeeded", "ok")
+        ]  # fmt: skip
+        assert rows[0].node_id == node != rows[1].node_id
+        assert 0 < rows[0].chargeable_ms < 20_000
+        assert [(row.lease, row.paid) for row in rows] == [("released", 1), ("released", 1)]
+        tries = platform.value("SELECT retries_left FROM tasks WHERE job_id = :j", j=job)
+        assert tries == spec_of().retry.attempts_max - 1
