@@ -8,14 +8,21 @@ and not-a-number, which JSON lacks, are the strings "inf" and "nan".
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
+from market.money import charge_micros
 from market.plan import Plan
 from market.snapshot import Asks, Bids, Bits, Bools, Floats, Indices, Ints, Policy, Snapshot
+from sim.instance_rules import InvalidInstance, check
+
+__all__ = [
+    "FORMAT", "InvalidInstance", "from_json", "from_npz", "plan_facts", "to_json", "to_npz",
+]  # fmt: skip
 
 FORMAT = "souk-instance-1"
 TYPES: tuple[tuple[Any, Any], ...] = (
@@ -28,12 +35,9 @@ TYPES: tuple[tuple[Any, Any], ...] = (
 )
 
 
+PARTS = ("bids", "asks", "policy")
 WIDE_IN_RESOURCES = ("demand", "capacity", "total", "reserve")
 WIDE_IN_WORDS = ("required", "forbidden", "features")
-
-
-class InvalidInstance(ValueError):
-    """The file is no instance; the text says which field is wrong."""
 
 
 def to_json(snapshot: Snapshot) -> str:
@@ -76,33 +80,31 @@ def from_npz(data: bytes) -> Snapshot:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             meta = json.loads(str(archive["meta"]))
+            if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+                raise InvalidInstance(f'"format" in "meta" must be "{FORMAT}"')
             found = {**meta, **{name: archive[name] for name in archive.files if name != "meta"}}
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, InvalidInstance):
+            raise
         raise InvalidInstance(f"not an instance archive: {error}") from error
     return _snapshot(found, _under("bids.", found), _under("asks.", found), meta.get("policy"))
 
 
 def plan_facts(snapshot: Snapshot, plan: Plan) -> dict[str, Any]:
-    """The plan as a mapping of plain values, ids in place of indices."""
-    matches = [
-        {
-            "bid": snapshot.bids.ids[i],
-            "ask": snapshot.asks.ids[j],
-            "count": int(c),
-            "rate_micros": int(rate),
-            "reserve_rate_micros": int(reserve),
-            "score": float(value),
-        }
-        for i, j, c, rate, reserve, value in zip(
-            plan.bid, plan.ask, plan.count, plan.rate, plan.reserve_rate, plan.score, strict=True
-        )
-    ]
+    """The plan as a mapping of plain values, ids in place of indices; see docs/instances.md."""
+    policy = asdict(snapshot.policy)
     return {
+        "round_id": snapshot.round_id,
         "mechanism": plan.mechanism,
+        "policy": {**policy, "mechanism": plan.mechanism},
+        "seed": snapshot.seed,
+        "bids": len(snapshot.bids),
+        "nodes": len(snapshot.asks),
         "welfare": plan.welfare,
         "bound": plan.bound,
         "gap": plan.gap,
-        "matches": matches,
+        "digest": plan.digest(),
+        "matches": _matches(snapshot, plan),
         "losses": [
             {"bid": snapshot.bids.ids[i], "reason": str(loss), "detail": plan.loss_detail[i]}
             for i, loss in enumerate(plan.loss)
@@ -112,8 +114,41 @@ def plan_facts(snapshot: Snapshot, plan: Plan) -> dict[str, Any]:
             cell: dict(zip(snapshot.resources, row, strict=True))
             for cell, row in zip(snapshot.cells, plan.standing_price.tolist(), strict=True)
         },
-        "timings_ms": plan.timings_ms,
+        "shadow_price": {
+            node: dict(zip(snapshot.resources, row, strict=True))
+            for node, row in zip(snapshot.asks.ids, plan.node_price.tolist(), strict=True)
+            if any(row)
+        },
+        "timings_ms": {k: v for k, v in plan.timings_ms.items() if k.endswith("_ms")},
+        "search": {k: v for k, v in plan.timings_ms.items() if not k.endswith("_ms")},
+        "effort": plan.effort,
     }
+
+
+def _matches(snapshot: Snapshot, plan: Plan) -> list[dict[str, Any]]:
+    """The matches; the payment is for the whole window, rounded up once (the owner gains)."""
+    return [
+        {
+            "bid": snapshot.bids.ids[i],
+            "ask": snapshot.asks.ids[j],
+            "count": c,
+            "rate_micros": rate,
+            "reserve_rate_micros": reserve,
+            "payment_micros": charge_micros(
+                rate_micros_per_hour=rate * c, slot_ms=int(snapshot.bids.duration_ms[i])
+            ),
+            "score": value,
+        }
+        for i, j, c, rate, reserve, value in zip(
+            plan.bid.tolist(),
+            plan.ask.tolist(),
+            plan.count.tolist(),
+            plan.rate.tolist(),
+            plan.reserve_rate.tolist(),
+            plan.score.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def _plain(part: Any) -> dict[str, Any]:
@@ -143,18 +178,31 @@ def _under(prefix: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _snapshot(whole: Mapping[str, Any], bids: Any, asks: Any, policy: Any) -> Snapshot:
     try:
-        given = _part(Snapshot, whole, skip=("bids", "asks", "policy"))
+        top = {name: value for name, value in whole.items() if "." not in name}
+        given = _part(Snapshot, top, skip=PARTS)
         widths = dict.fromkeys(WIDE_IN_RESOURCES, len(given["resources"]))
         words = max(1, -(-len(given["feature_names"]) // 64))
         widths.update(dict.fromkeys(WIDE_IN_WORDS, words))
-        return Snapshot(
-            policy=Policy(**(policy or {})),
+        snapshot = Snapshot(
+            policy=_policy(policy or {}),
             bids=Bids(**_part(Bids, bids, widths=widths)),
             asks=Asks(**_part(Asks, asks, widths=widths)),
             **given,
         )
     except (TypeError, ValueError, KeyError) as error:
         raise InvalidInstance(str(error)) from error
+    check(snapshot)
+    return snapshot
+
+
+def _policy(found: Any) -> Policy:
+    if not isinstance(found, Mapping):
+        raise InvalidInstance('"policy" must be an object')
+    known = [field.name for field in fields(Policy)]
+    for name in found:
+        if name not in known:
+            raise InvalidInstance(f'there is no field "policy.{name}": there are {_listed(known)}')
+    return Policy(**found)
 
 
 def _part(
@@ -168,26 +216,62 @@ def _part(
 
     ``widths`` gives the columns that an empty list cannot show.
     """
+    prefix = "" if kind is Snapshot else f"{kind.__name__.lower()}."
     if not isinstance(found, Mapping):
-        raise InvalidInstance(f'"{kind.__name__.lower()}" must be an object')
+        raise InvalidInstance(f'"{prefix[:-1]}" must be an object')
+    known = [field.name for field in fields(kind) if field.name not in skip]
+    for name in found:
+        if name not in known and not (kind is Snapshot and name in (*PARTS, "format")):
+            raise InvalidInstance(f'there is no field "{prefix}{name}": there are {_listed(known)}')
     values: dict[str, Any] = {}
     for field in fields(kind):
-        if field.name in skip:
+        if field.name in skip or (field.name == "carried_price" and field.name not in found):
             continue
         if field.name not in found:
-            if field.name == "carried_price":
-                continue
-            raise InvalidInstance(f'"{field.name}" is missing in {kind.__name__.lower()}')
+            raise InvalidInstance(f'"{prefix}{field.name}" is missing')
         value = found[field.name]
         scalar = next((kind for alias, kind in TYPES if alias == field.type), None)
-        if value is None or scalar is None:
+        if scalar is None or (value is None and field.name == "carried_price"):
             values[field.name] = tuple(value) if isinstance(value, list) else value
             continue
-        try:
-            array = np.ascontiguousarray(value, dtype=scalar)
-            if array.size == 0 and widths is not None and field.name in widths:
-                array = array.reshape(0, widths[field.name])
-            values[field.name] = array
-        except (TypeError, ValueError) as error:
-            raise InvalidInstance(f'"{field.name}": {error}') from error
+        array = _array(prefix + field.name, value, scalar)
+        if array.size == 0 and widths is not None and field.name in widths:
+            array = array.reshape(0, widths[field.name])
+        values[field.name] = array
     return values
+
+
+def _array(name: str, value: Any, scalar: Any) -> np.ndarray:
+    """``value`` as an array of ``scalar``, refused where that would lose anything."""
+    try:
+        if scalar is np.float64:
+            return np.ascontiguousarray(value, dtype=scalar).reshape(np.shape(value))
+        given = np.asarray(value)
+        if given.size == 0:
+            return np.ascontiguousarray(given, dtype=scalar).reshape(given.shape)
+        if scalar is np.uint64 and given.dtype.kind == "f" and isinstance(value, list):
+            given = _words(value)  # 2⁶³ beside small numbers
+        wanted = "b" if scalar is np.bool_ else "iu"
+        if given.dtype.kind not in wanted:
+            found = "numbers" if scalar is not np.bool_ else "values"
+            kind = "true or false" if scalar is np.bool_ else "integers"
+            raise InvalidInstance(f'"{name}" must be {kind}, some of its {found} are not')
+        if scalar is not np.bool_ and (
+            given.max() > np.iinfo(scalar).max or given.min() < np.iinfo(scalar).min
+        ):
+            raise InvalidInstance(f'"{name}" holds a number that does not fit {scalar.__name__}')
+        return np.ascontiguousarray(given, dtype=scalar).reshape(given.shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InvalidInstance):
+            raise
+        raise InvalidInstance(f'"{name}": {error}') from error
+
+
+def _words(value: list[Any]) -> np.ndarray:
+    """Whole numbers up to 64 bits, which numpy alone would take for floats; else as they are."""
+    given = np.array(value, dtype=object)
+    return given.astype(np.uint64) if all(isinstance(each, int) for each in given.flat) else given
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)

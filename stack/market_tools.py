@@ -16,7 +16,7 @@ from client.cli.options import ContextName, Output, OutputFormat, connect, time_
 from client.cli.output import Column, console, print_json, stack, table
 from client.cli.policy import parse_weights
 from client.errors import ConfigError, NotFound
-from client.units import format_credits
+from stack.plan_view import show_plan
 from stack.replay_plot import plot
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from sim.replay import Recorded, Replayed
 
 app = make_group("The market on files and recorded rounds.")
-ROWS_SHOWN = 20
 LAST_DEFAULT = 20
 
-Mechanism = Annotated[str, typer.Option("--mechanism", help="Name of the mechanism.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+Mechanism = Annotated[
+    str, typer.Option("--mechanism", help="Its name; the one of the policy if not given.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write: .json or .npz.")]
 Budget = Annotated[int, typer.Option("--budget-ms", min=1, help="Time to search.")]
+Payment = Annotated[str, typer.Option("--payment", help="pay_as_bid, uniform, critical or vcg.")]
 Weights = Annotated[
     str, typer.Option("--weights", help="For example cost=0.4,qos=0.3,energy=0.2,fairness=0.1.")
 ]
@@ -47,45 +49,59 @@ class Trace(StrEnum):
 
 @app.command()
 def clear(
-    instance: Annotated[Path, typer.Option("--instance", help="Instance file.")],
+    instance: Annotated[Path, typer.Option("--instance", help="Instance file, .json or .npz.")],
     mechanism: Mechanism = "",
     budget_ms: Budget = 1_000,
     weights: Weights = "",
+    payment: Payment = "",
+    seed: Annotated[int, typer.Option("--seed", min=-1, help="-1: the instance's own.")] = -1,
+    repeatable: Annotated[
+        bool,
+        typer.Option("--repeatable", help="Search for the budget's worth whatever the clock says."),
+    ] = False,
+    carry: Annotated[
+        Path | None,
+        typer.Option("--carry", help="A plan (--json) of these nodes whose prices are carried on."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Clear an instance file; prints matches, payments, prices, welfare, bound, gap and times."""
-    from bench import market_cli
+    from stack import market_files
 
-    given = parse_weights(weights)
-    chosen = [given.get(name, 0.0) for name in market_cli.WEIGHTS] if given else None
     with refusals():
-        facts = market_cli.clear(
-            instance, mechanism=mechanism or None, budget_ms=budget_ms, weights=chosen
+        options = market_files.Options(
+            mechanism=mechanism or None,
+            weights=parse_weights(weights) or None,
+            payment=_payment(payment),
+            seed=None if seed < 0 else seed,
+            budget_ms=budget_ms,
+            repeatable=repeatable,
+            carried=None if carry is None else market_files.read_plan(carry),
         )
+        facts = market_files.clear(instance, options)
     if as_json:
         print_json(facts)
     else:
-        _show(facts)
+        show_plan(facts)
 
 
 @app.command()
 def generate(
     out: Out,
     bids: Annotated[int, typer.Option("--bids", min=0, help="How many bids.")] = 1_000,
-    asks: Annotated[int, typer.Option("--asks", min=1, help="How many nodes.")] = 300,
+    asks: Annotated[int, typer.Option("--asks", min=0, help="How many nodes.")] = 300,
     zones: Annotated[int, typer.Option("--zones", min=1, help="Places.")] = 32,
     cells: Annotated[int, typer.Option("--cells", min=1, help="Cells.")] = 8,
-    load: Annotated[float, typer.Option("--load", help="Demand over capacity.")] = 1.2,
+    load: Annotated[float, typer.Option("--load", min=0, help="Demand over capacity.")] = 1.2,
     seed: Seed = 0,
 ) -> None:
     """Write a synthetic instance file."""
-    from bench import market_cli
+    from sim.generators import random_snapshot
+    from stack import market_files
 
-    snapshot = market_cli.generate(
-        bids=bids, asks=asks, seed=seed, zones=zones, cells=cells, load=load
-    )
+    snapshot = random_snapshot(bids=bids, asks=asks, seed=seed, zones=zones, cells=cells, load=load)
     with refusals():
-        market_cli.write_instance(snapshot, out)
+        market_files.write(snapshot, out)
     typer.echo(f"{out}: {bids} bids on {asks} nodes")
 
 
@@ -99,11 +115,11 @@ def convert(
     seed: Seed = 0,
 ) -> None:
     """Turn trace files into an instance file."""
-    from bench import market_cli
+    from stack import market_files
 
     with refusals():
-        snapshot = market_cli.convert(str(kind), files, bids=bids, asks=asks, seed=seed)
-        market_cli.write_instance(snapshot, out)
+        snapshot = market_files.convert(str(kind), files, bids=bids, asks=asks, seed=seed)
+        market_files.write(snapshot, out)
     typer.echo(f"{out}: {len(snapshot.bids)} bids on {len(snapshot.asks)} nodes")
 
 
@@ -117,7 +133,7 @@ def replay(
     ] = "",
     mechanism: Mechanism = "",
     weights: Weights = "",
-    payment: Annotated[str, typer.Option("--payment", help="Payment rule.")] = "",
+    payment: Payment = "",
     budget_ms: Annotated[
         int, typer.Option("--budget-ms", min=0, help="Time to search; 0: as recorded.")
     ] = 0,
@@ -217,47 +233,6 @@ def _print(found: "list[Replayed]", output: OutputFormat) -> None:
 
 def _change(row: dict[str, Any]) -> str:
     return "–" if row["change"] is None else f"{row['change']:+.2%}"
-
-
-def _show(facts: dict[str, Any]) -> None:
-    """A plan for people: what it is worth, its first matches, why the others lost, prices."""
-    matches: list[dict[str, Any]] = facts["matches"]
-    losses: dict[str, int] = {}
-    for loss in facts.get("losses", []):
-        losses[loss["reason"]] = losses.get(loss["reason"], 0) + 1
-    times = ", ".join(f"{name} {value:.1f}" for name, value in facts["timings_ms"].items())
-    columns: tuple[Column[dict[str, Any]], ...] = (
-        Column(title="BID", read=lambda row: str(row["bid"])),
-        Column(title="ASK", read=lambda row: str(row["ask"])),
-        Column(title="SLOTS", read=lambda row: str(row.get("count", 1)), right=True),
-        Column(title="PAYS/H", read=lambda row: _credits(row, "rate_micros"), right=True),
-        Column(
-            title="RESERVE/H", read=lambda row: _credits(row, "reserve_rate_micros"), right=True
-        ),
-        Column(title="SCORE", read=lambda row: f"{row.get('score', 0):.4g}", right=True),
-    )
-    head = (
-        f"{facts['mechanism']}: welfare {facts['welfare']:.6g}, bound {facts['bound']:.6g}, "
-        f"gap {facts['gap']:.2%}, {len(matches)} matches"
-    )
-    parts: list[Any] = [head, f"Milliseconds: {times}" if times else "", ""]
-    parts += [table(matches[:ROWS_SHOWN], columns)]
-    if len(matches) > ROWS_SHOWN:
-        parts.append(f"… and {len(matches) - ROWS_SHOWN} more: --json shows all")
-    if losses:
-        parts.append("Lost: " + ", ".join(f"{n} {why}" for why, n in sorted(losses.items())))
-    if prices := facts.get("standing_price_micros"):
-        parts.append("Prices after the round, micros for a priced unit and hour:")
-        parts += [f"  {cell}: {_listed(row)}" for cell, row in prices.items()]
-    console().print(stack(*parts))
-
-
-def _listed(prices: dict[str, float]) -> str:
-    return ", ".join(f"{name} {price:.6g}" for name, price in prices.items())
-
-
-def _credits(row: dict[str, Any], name: str) -> str:
-    return format_credits(row[name]) if name in row else "–"
 
 
 @contextmanager

@@ -1,0 +1,253 @@
+"""Instance, trace and plan files of the market's offline commands: read, cleared, written.
+
+Kernels are loaded (or compiled, on a machine's first use) on small markets of the same form before
+a budget begins, and the time of that is told apart as ``load_ms``: a budget buys search alone.
+"""
+
+import gzip
+import io
+import json
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from market import mechanisms
+from market.measures import measures
+from market.outcome import PaymentUnavailable
+from market.repeating import unhurried
+from market.snapshot import Floats, PaymentRule, Policy, Snapshot
+from sim import traces
+from sim.generators import random_snapshot
+from sim.hard import Arrays, hard_arrays
+from sim.instance_rules import check
+from sim.instances import InvalidInstance, from_json, from_npz, plan_facts, to_json, to_npz
+from sim.separable import CARRIED, checked, clear_separable, is_separable
+
+ARCHIVE, TEXT = ".npz", ".json"
+WARM_BUDGET_MS = 20
+TRACES: dict[str, tuple[int, Callable[..., Snapshot]]] = {
+    "job_events": (1, traces.from_job_events),
+    "task_events": (2, traces.from_task_events),
+    "openb": (2, traces.from_openb),
+    "eua": (2, traces.from_eua),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How an instance is to be cleared; None: as it says itself."""
+
+    mechanism: str | None = None
+    weights: Mapping[str, float] | None = None  # by name; those absent are 0
+    payment: PaymentRule | None = None
+    seed: int | None = None
+    budget_ms: int = 1_000
+    repeatable: bool = False
+    carried: Mapping[str, Any] | None = None  # the plan of another round of the same nodes
+
+
+def read(path: Path) -> Snapshot | Arrays:
+    """The instance in a ``.json`` or ``.npz`` file; raises ``InvalidInstance`` or ``OSError``."""
+    if path.suffix == ARCHIVE:
+        data = path.read_bytes()
+        arrays = _plain_arrays(data)
+        return from_npz(data) if arrays is None else checked(arrays)
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidInstance(
+            f"{path} is neither a {ARCHIVE} archive nor text in UTF-8: {error}"
+        ) from error
+
+
+def _plain_arrays(data: bytes) -> Arrays | None:
+    """The arrays of a separable instance, None if the archive is another."""
+    try:
+        archive = np.load(io.BytesIO(data), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InvalidInstance("not an instance archive: it holds a single array")
+        with archive:
+            if not is_separable(archive.files):
+                return None
+            return {name: archive[name] for name in archive.files}
+    except InvalidInstance:
+        raise
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InvalidInstance(f"not an instance archive: {error}") from error
+
+
+def write(snapshot: Snapshot, path: Path) -> None:
+    """Writes JSON or a NumPy archive, by the path's suffix; raises ``InvalidInstance``."""
+    if path.suffix not in (ARCHIVE, TEXT):
+        raise InvalidInstance(f"{path}: its name must end in {TEXT} or {ARCHIVE}")
+    if path.suffix == ARCHIVE:
+        path.write_bytes(to_npz(snapshot))
+    else:
+        path.write_text(to_json(snapshot), encoding="utf-8")
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """A plan that ``clear --json`` printed; raises ``InvalidInstance`` or ``OSError``."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInstance(f"{path} is no plan: {error}") from error
+    if not isinstance(found, dict) or "shadow_price" not in found:
+        raise InvalidInstance(f'{path} is no plan: it has no "shadow_price"')
+    return found
+
+
+def clear(path: Path, options: Options) -> dict[str, Any]:
+    """Clears one instance file; the plan as plain values.
+
+    Raises ``InvalidInstance``, ``UnknownMechanism``, ``PaymentUnavailable`` or ``OSError``.
+    """
+    began = time.perf_counter()
+    instance = read(path)
+    read_ms = (time.perf_counter() - began) * 1e3
+    if isinstance(instance, Snapshot):
+        facts = _clear_snapshot(instance, options)
+    else:
+        facts = _clear_arrays(instance, options)
+    facts["timings_ms"] = {"read_ms": read_ms, **facts["timings_ms"]}
+    return {"instance": path.name, **facts}
+
+
+def _clear_arrays(arrays: Arrays, options: Options) -> dict[str, Any]:
+    if options.mechanism not in (None, "hierarchical"):
+        mechanisms.get(str(options.mechanism))
+        raise InvalidInstance(
+            "a separable instance has no score that other mechanisms could go by: "
+            "it is cleared by hierarchical alone"
+        )
+    if options.weights or options.payment:
+        raise InvalidInstance(
+            "a separable instance has its own values: weights and payment rules do not apply"
+        )
+    if options.carried is not None:
+        price = np.asarray(options.carried["shadow_price"], dtype=object)
+        if price.shape != (len(arrays["node_zone"]), 3):
+            raise InvalidInstance("the prices to carry are those of other nodes")
+        arrays = checked({**arrays, CARRIED: price.astype(np.float64)})
+    loading = _timed(_load_separable)
+    facts = clear_separable(
+        arrays,
+        budget_ms=options.budget_ms,
+        seed=options.seed or 0,
+        repeatable=options.repeatable,
+    )
+    facts["timings_ms"] = {"load_ms": loading, **facts["timings_ms"]}
+    return facts
+
+
+def _clear_snapshot(snapshot: Snapshot, options: Options) -> dict[str, Any]:
+    snapshot = changed(snapshot, options)
+    policy = snapshot.policy
+    mechanism = mechanisms.get(policy.mechanism)
+    if policy.payment not in mechanisms.payments(policy.mechanism):
+        raise PaymentUnavailable(payment=policy.payment, mechanism=policy.mechanism)
+    loading = _timed(lambda: _load(policy, len(snapshot.bids)))
+    began = time.perf_counter()
+    plan = mechanism.clear(
+        unhurried(snapshot) if options.repeatable else snapshot, budget_ms=options.budget_ms
+    )
+    round_ms = (time.perf_counter() - began) * 1e3
+    parts = {name: v for name, v in plan.timings_ms.items() if name.endswith("_ms")}
+    parts.pop("total_ms", None)
+    facts = plan_facts(snapshot, plan)
+    facts["measures"] = measures(snapshot, plan)
+    facts["budget_ms"] = options.budget_ms
+    facts["timings_ms"] = {"load_ms": loading, **parts, "round_ms": round_ms}
+    return facts
+
+
+def changed(snapshot: Snapshot, options: Options) -> Snapshot:
+    """``snapshot`` under the policy, seed and carried prices that ``options`` give it."""
+    policy: dict[str, Any] = {}
+    if options.mechanism is not None:
+        policy["mechanism"] = options.mechanism
+    if options.payment is not None:
+        policy["payment"] = options.payment
+    if options.weights is not None:
+        for name in ("cost", "qos", "energy", "fairness"):
+            policy[f"weight_{name}"] = options.weights.get(name, 0.0)
+    found = replace(snapshot, policy=replace(snapshot.policy, **policy))
+    if options.seed is not None:
+        found = replace(found, seed=options.seed)
+    if options.carried is not None:
+        found = replace(found, carried_price=_carried(found, options.carried))
+    check(found)
+    return found
+
+
+def _carried(snapshot: Snapshot, plan: Mapping[str, Any]) -> Floats:
+    """(m, R) the shadow prices of another round's plan, 0 for nodes that it did not have."""
+    given = plan["shadow_price"]
+    if not isinstance(given, dict):
+        raise InvalidInstance("the prices to carry are those of a separable instance")
+    none: dict[str, float] = {}
+    rows = [given.get(node, none) for node in snapshot.asks.ids]
+    try:
+        table = [[float(row.get(name, 0.0)) for name in snapshot.resources] for row in rows]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidInstance(f'"shadow_price" of the plan: {error}') from error
+    return np.array(table, dtype=np.float64).reshape(len(rows), len(snapshot.resources))
+
+
+def _timed(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1e3
+
+
+def _load_separable() -> None:
+    """Runs the kernels on small instances, one of small and one of large places."""
+    for nodes, zones in ((24, 8), (64, 1)):
+        arrays = hard_arrays(bids=100, nodes=nodes, zones=zones, seed=0)
+        clear_separable(arrays, budget_ms=WARM_BUDGET_MS, repeatable=True)
+
+
+def _load(policy: Policy, bids: int) -> None:
+    """Runs the policy's mechanism on small rounds, one of small and one of large places."""
+    if not bids:
+        return
+    payment: PaymentRule = "uniform" if policy.payment == "critical" else policy.payment
+    small = replace(policy, payment=payment)
+    # Small rounds list their pairs, large ones scan them: the second is large. OR-Tools compiles
+    # nothing.
+    for asks, zones in ((6, 8),) if policy.mechanism == "exact" else ((6, 8), (900, 1)):
+        warm = random_snapshot(bids=60, asks=asks, zones=zones, seed=0, load=3.0, policy=small)
+        mechanisms.get(policy.mechanism).clear(unhurried(warm), budget_ms=WARM_BUDGET_MS)
+
+
+def convert(kind: str, files: Sequence[Path], *, bids: int, asks: int, seed: int) -> Snapshot:
+    """A snapshot from trace files of ``kind``; raises ``InvalidInstance`` or ``OSError``."""
+    wanted, reader = TRACES[kind]
+    if len(files) != wanted and not (kind == "job_events" and files):
+        raise InvalidInstance(f"{kind} takes {wanted} file(s), {len(files)} were given")
+    parts = [lines(path) for path in files]
+    if kind == "job_events":
+        parts = [[line for part in parts for line in part]]
+    try:
+        return reader(*parts, bids=bids, asks=asks, seed=seed)
+    except (KeyError, IndexError, ValueError) as error:
+        names = ", ".join(path.name for path in files)
+        raise InvalidInstance(
+            f"{names}: not the columns of {kind} ({type(error).__name__}: {error})"
+        ) from error
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a text file, unpacked if it is gzipped."""
+    data = path.read_bytes()
+    try:
+        text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        return text.decode("utf-8-sig").splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InvalidInstance(f"{path} is no text: {error}") from error
