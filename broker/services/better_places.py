@@ -36,6 +36,7 @@ from market.snapshot import Snapshot
 
 EVERY_S = 10.0  # between two looks
 LOOKED_AT_MAX = 64  # attempts in one look
+MOVES_MAX = 8  # jobs in one look: each is a small round of its own
 PARAMETER = "moving"  # of the policy; 0: nothing is moved off a healthy node
 
 
@@ -51,7 +52,8 @@ class Choice:
 def jobs_with_better_places(session: Session, now: datetime) -> list[str]:
     """Jobs of which something runs that would clearly gain elsewhere, as it looks without locks.
 
-    Costs one statement where nothing runs long enough, and else a snapshot as of one round.
+    Those that gain most first, at most ``MOVES_MAX``. Costs two statements where nothing runs long
+    enough, and else a snapshot as of one round.
     """
     if current_policy(session, mechanism="").parameters.get(PARAMETER, 1.0) <= 0.0:
         return []
@@ -62,7 +64,9 @@ def jobs_with_better_places(session: Session, now: datetime) -> list[str]:
     homes = sorted({work.home_cell for work in works})
     cells = nearest_cells(session, homes)
     snapshot = snapshot_of(session, bids, cells=cells, cell=homes[0], now=now)
-    return sorted({work.job_id for work in works if choose(snapshot, [work], now)})
+    found = [choice for work in works if (choice := choose(snapshot, [work], now)) is not None]
+    found.sort(key=lambda choice: choice.place.net_micros, reverse=True)
+    return list(dict.fromkeys(choice.work.job_id for choice in found))[:MOVES_MAX]
 
 
 def better_job(session: Session, job: str, *, now: datetime) -> int:

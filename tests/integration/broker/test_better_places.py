@@ -1,6 +1,7 @@
 """Healthy work that moves to a clearly better place: once, paid for, and within the hold."""
 
 import datetime as dt
+import threading
 from dataclasses import replace
 
 import pytest
@@ -39,7 +40,7 @@ from tests.factories import (
     make_node,
     tasks_of,
 )
-from tests.integration.broker.test_races import race
+from tests.integration.broker.test_races import race, wait_for_a_blocked_one
 from tests.integration.broker.work import report, send
 
 AT = NOW + dt.timedelta(seconds=10)
@@ -104,6 +105,22 @@ def newest(session, job):
     ).first()
 
 
+def newest_live(session, job):
+    return session.scalars(
+        select(Attempt).where(Attempt.job_id == job.id, Attempt.state == "assigned")
+    ).one()
+
+
+def quarantine(session, sessions, node):
+    """Shut a node out: its leases end, what ran there is lost."""
+    values = {"node": node}
+    session.execute(text("UPDATE nodes SET state = 'quarantined' WHERE id = :node"), values)
+    session.commit()
+    one = reconciler(sessions, AFTER)
+    one.take("doomed", one.doomed)
+    session.expire_all()
+
+
 def test_work_moves_to_a_much_faster_place_that_is_free(session, look):
     job, (old,) = working(session)
     tries = tasks_of(session, job)[0].retries_left
@@ -145,10 +162,12 @@ def test_the_order_of_moved_work_is_due_at_once(session, look):
 
 
 def test_a_task_moves_once(session, look):
-    job, _ = working(session)
+    # 200 s here, 20 s there, and 2 s on a node that comes then.
+    job, _ = working(session, qos=Qos(work_ms=2_000_000), limits=Limits(max_run_ms=600_000),
+                     budget_micros=10 * WORST)  # fmt: skip
     assert look() == 1
     cell = session.get(Cell, session.get(Node, newest(session, job).node_id).cell_id)
-    make_node(session, cell=cell, calibration_ops_per_s=100 * FAST)
+    make_node(session, cell=cell, calibration_ops_per_s=10 * FAST)
     session.execute(text("UPDATE attempts SET state = 'running', started_at = :at"
                          " WHERE state = 'assigned'"), {"at": AT})  # fmt: skip
     assert look(at=AFTER) == 0
@@ -191,13 +210,15 @@ def test_work_of_measured_length_moves(session, look):
         {"tasks": 2},  # a better place is of more use to the task that waits
         {"limits": Limits(max_total_ms=12_000)},  # 2 s are left: late there, too
         {"budget_micros": 10},  # all of it goes for what has run
+        # 550 are left for each: pays for the new place, but not for the lease that the other keeps
+        {"tasks": 2, "running": 2, "budget_micros": 1_110},
     ],
 )
 def test_work_stays_where_a_move_does_not_clearly_pay(session, look, case):
-    job, (old,) = working(session, **case)
+    job, attempts = working(session, **case)
     assert look() == 0
-    assert session.get(Attempt, old.id).state == "running"
-    assert [lease.id for lease in session.scalars(select(Lease))] == [old.lease_id]
+    assert {session.get(Attempt, each.id).state for each in attempts} == {"running"}
+    assert [lease.id for lease in session.scalars(select(Lease))] == [attempts[0].lease_id]
     demand = session.scalars(select(Demand)).one()
     assert (demand.state, demand.count_open) == ("filled", 0)
     assert demand.limit_micros_per_hour == job.limit_micros_per_hour
@@ -269,12 +290,7 @@ def test_the_rest_of_the_hold_bears_that_the_new_place_dies(session, sessions, l
     demand = session.scalars(select(Demand)).one()
     assert demand.limit_micros_per_hour == (WORST - 10) * 60  # of one minute
     new = newest(session, job)
-    session.execute(text("UPDATE nodes SET state = 'quarantined' WHERE id = :n"),
-                    {"n": new.node_id})  # fmt: skip
-    session.commit()
-    one = reconciler(sessions, AFTER)
-    one.take("doomed", one.doomed)
-    session.expire_all()
+    quarantine(session, sessions, new.node_id)
     assert session.get(Attempt, new.id).state == "lost"
     assert session.get(Attempt, new.id).chargeable_ms == 0
     demand = session.scalars(select(Demand)).one()
@@ -294,6 +310,49 @@ def test_the_rest_of_the_hold_bears_that_the_new_place_dies(session, sessions, l
     assert paid[old.lease_id] == 10  # in full
     assert [each for each in invariants(session) if not each.ok] == []
     assert session.get(Balance, job.account_id).held_micros == 0
+
+
+def test_a_tight_hold_bids_on_with_what_is_left(session, sessions, look):
+    """1,672 are left of it, 10 go for what ran: too little for a run at the job's own limit."""
+    job, (old,) = working(session, tasks=2, running=1, budget_micros=50 + WORST + 5)
+    done = tasks_of(session, job)[1]
+    make_attempt(session, task=done, lease=session.get(Lease, old.lease_id), state="succeeded",
+                 wall_ms=20_000, chargeable_ms=5_000, ended_at=AT)  # fmt: skip
+    done.state, job.tasks_succeeded = "succeeded", 1
+    assert look() == 1
+    quarantine(session, sessions, newest_live(session, job).node_id)
+    assert session.get(Job, job.id).ended_at is None
+    demand = session.scalars(select(Demand)).one()
+    assert (demand.state, demand.limit_micros_per_hour) == ("open", (WORST + 5 - 10) * 60)
+    make_lease(session, job=session.get(Job, job.id), node=session.get(Node, old.node_id))
+    placed = place_jobs(session, [job.id], allocator=LeastFinish(), fee_basis_points=200, now=AFTER,
+                        seed=1)  # fmt: skip
+    assert (len(placed.orders), placed.ended) == (1, [])
+
+
+def test_a_result_just_before_a_move_is_seen(session, sessions):
+    """The move waits for the lock of the job, and then moves the other task."""
+    job, (first, second) = working(session, tasks=2, running=2)
+    first.assigned_at = AT - dt.timedelta(seconds=20)
+    second.started_at = AT - dt.timedelta(seconds=4)  # gains less
+    session.commit()
+    done = replace(report(first.id, first.fence, "succeeded"), usage=Usage(wall_ms=20_000))
+    send(session, first.node_id, done, now=AT)
+    moved = []
+
+    def move():
+        with sessions.begin() as late:
+            moved.append(better_places.better_job(late, job.id, now=AT))
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    wait_for_a_blocked_one(sessions)
+    session.commit()
+    thread.join(30)
+    session.expire_all()
+    assert moved == [1]
+    assert session.get(Attempt, first.id).state == "succeeded"
+    assert session.get(Attempt, second.id).reason == "moved"
 
 
 def test_a_result_against_a_move(session, sessions):
@@ -342,3 +401,14 @@ def test_a_look_costs_two_statements_where_nothing_runs_long(session):
     finally:
         event.remove(bind, "before_cursor_execute", note)
     assert len(seen) == 2  # the policy, and what runs
+
+
+def test_the_jobs_that_gain_most_move_first_and_only_so_many(session, monkeypatch):
+    monkeypatch.setattr(better_places, "MOVES_MAX", 2)
+    gains = {}
+    for work_ms in (200_000, 400_000, 300_000):
+        job, _ = working(session, qos=Qos(work_ms=work_ms))
+        gains[work_ms] = job.id
+    session.commit()
+    found = better_places.jobs_with_better_places(session, AT)
+    assert found == [gains[400_000], gains[300_000]]
