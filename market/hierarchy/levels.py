@@ -12,7 +12,7 @@ import numpy as np
 from market.hierarchy.cells import NOWHERE, Lots
 from market.hierarchy.curves import Ground, problem_on
 from market.hierarchy.messages import BidRows
-from market.kernels import auction
+from market.kernels import auction, schedule
 from market.kernels.auction import Auction
 from market.kernels.cells import best_cells
 from market.kernels.pace import NEVER_LATE, Pace
@@ -72,7 +72,7 @@ class Level:
         lister = Auction(problem, seed=seed, pace=Pace(threads=threads))
         try:
             lister.price = self.price[problem.node]
-            lists = lister.lists(width=CELL_LIST_WIDTH, heat=auction.LIST_HEAT)
+            lists = lister.lists(width=CELL_LIST_WIDTH, heat=schedule.LIST_HEAT)
             cell = np.empty((problem.bids, CELLS_KEPT), np.int32)
             reduced = np.empty((problem.bids, CELLS_KEPT))
             best_cells(

@@ -24,7 +24,7 @@ from market.hierarchy.cells import NOWHERE, Cells, Lots
 from market.hierarchy.curves import Ground, ground_of, steps_of
 from market.hierarchy.levels import Level
 from market.hierarchy.messages import PLAIN, BidRows, Column, Form, Traffic, pack, unpack
-from market.kernels import auction
+from market.kernels import schedule
 from market.kernels.placement import ANNEAL_HEATS, ANNEAL_LAST, PHASES
 from market.kernels.problem import Problem
 from market.snapshot import Floats, Indices, Ints
@@ -109,7 +109,7 @@ class Tree:
             self._certify(level)
         decided = time.perf_counter()
         pass_ms = self.problem.bids * len(self.ground) / PAIRS_PER_MS / self.workers
-        spent = auction.PRICES_SHARE * root_ms + 2 * pass_ms
+        spent = schedule.PRICES_SHARE * root_ms + 2 * pass_ms
         self._search(level, max(0.0, budget_ms - spent))
         self._settle(level, count_min)
         ended = time.perf_counter()
@@ -258,12 +258,12 @@ class Tree:
 
     def _search(self, level: Level | None, room_ms: float) -> None:
         """The phases of all cells' searches, and the exchanges between them."""
-        rate = auction.MOVES_PER_MS
-        if len(self.lots) >= auction.LARGE_ITEMS:
-            rate = auction.MOVES_PER_MS_LARGE
+        rate = schedule.MOVES_PER_MS
+        if len(self.lots) >= schedule.LARGE_ITEMS:
+            rate = schedule.MOVES_PER_MS_LARGE
         standing = max(1, sum(group.residents for group in self.groups))
         moves = int(SEARCH_SHARE * room_ms * rate * self.workers)
-        moves = min(moves, auction.MOVES_PER_ITEM_MAX * standing)
+        moves = min(moves, schedule.MOVES_PER_ITEM_MAX * standing)
         placed = sum(int(group.placed().sum()) for group in self.groups)
         typical = sum(group.welfare for group in self.groups) / max(placed, 1)
         first = next(heat for most, heat in ANNEAL_HEATS if moves / standing <= most)

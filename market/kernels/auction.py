@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from market.kernels import pairs, prices
+from market.kernels import first_prices, pairs, prices
 from market.kernels.pace import Pace
 from market.kernels.placement import PHASES, Lists, Placement, joined
 from market.kernels.problem import (
@@ -31,69 +31,36 @@ from market.kernels.problem import (
     in_lanes,
     lanes_of,
 )
+from market.kernels.schedule import (
+    CARRIED_FROM,
+    CARRIED_PRICES_SHARE,
+    DRAFT_HEATS,
+    LAST_SHARE,
+    LAST_STEPS,
+    LAST_STEPS_MIN,
+    LIST_HEAT,
+    LIST_WIDTHS,
+    PRICES_SHARE,
+    STAGES,
+    Draft,
+    Schedule,
+    Stage,
+)
 from market.snapshot import Floats, Indices, Ints
 
 T = TypeVar("T")
 
 THREADS = max(1, min(2, os.cpu_count() or 1))
-LIST_WIDTHS = (128, 64, 32, 16)  # the widest that leaves half of the budget
-LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
 NOISE_ROWS = 16
 NOISE_MAX = 6.0
+SILENCE = np.zeros((1, 1, 1), np.float32)
 MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
-STEPS_MIN = 8
 ENOUGH = 0.6  # of the steps of a stage, for its prices to be of use
 SAMPLE = 40  # bids looked at to know values and reach
-STEPS_UNHURRIED = 12
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One set of lists and the price steps on it.
-
-    ``listed`` best nodes at the present prices, spread by ``spread``, and ``drawn`` others at
-    random, without which nodes that no list holds would look free. ``heat`` (first and last) are
-    shares of the mean value, ``rate`` of the price unit.
-    """
-
-    listed: int
-    drawn: int
-    spread: float
-    steps: int
-    heat: tuple[float, float]
-    rate: tuple[float, float]
-
-
-FIRST_STAGE = Stage(0, 48, 0.0, 30, (0.04, 0.008), (0.12, 0.02))
-FIRST_STAGE_HURRIED = Stage(0, 24, 0.0, 30, (0.04, 0.01), (0.25, 0.04))
-STAGES = (
-    Stage(32, 16, 0.004, 30, (0.01, 0.003), (0.06, 0.01)),
-    Stage(32, 16, 0.002, 60, (0.004, 0.0005), (0.03, 0.002)),
-    Stage(32, 16, 0.001, 60, (0.0008, 0.0002), (0.008, 0.001)),
-    Stage(48, 16, 0.0005, 60, (0.0004, 0.0001), (0.004, 0.0005)),
-    Stage(48, 16, 0.0004, 80, (0.0002, 0.00006), (0.002, 0.0003)),
-    Stage(48, 16, 0.0004, 80, (0.0001, 0.00004), (0.001, 0.0002)),
-)
-CARRIED_FROM = 1  # the stage at which carried prices are taken up again
-PRICES_SHARE = 0.6  # of the budget left beside lists and bound
-CARRIED_PRICES_SHARE = 0.5
 PRICES_GUARD = 0.5  # of the budget by the clock: after it the prices are left as they are
 SEARCH_GUARD = 0.97  # of the budget by the clock: after it the search ends
-# Nominal speeds of one thread, in work for each millisecond; they plan, the clock only guards.
-LANE_ROWS_PER_MS = 5_500_000
-LANE_ROWS_BESIDE = 4  # what a pair costs beside its features and attributes, in rows
-KEPT_PER_MS = 27_000
-LISTED_PER_MS = 110_000
-DRAWN_PER_MS = 30_000
-STEP_MS = 0.3  # of a price step, beside its lists
-FILLED_PER_MS = 2_000
-LOOKED_PER_MS = 1_500_000
-MOVES_PER_MS = 12_000
-MOVES_PER_MS_LARGE = 5_000  # when the state no longer fits the cache
-LARGE_ITEMS = 20_000
-MOVES_PER_ITEM_MAX = 60_000  # more change nothing that could be seen
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,82 +100,80 @@ class Auction:
             block_extremes(problem, problem.unit_price)[1],
             absent_lanes(problem, lanes),
         )
-        blocks = len(problem.block_zone)
-        noise = np.minimum(self.random.exponential(size=(NOISE_ROWS, blocks, lanes)), NOISE_MAX)
-        self.noise = noise.astype(np.float32)
+        self.noise: Singles | None = None
         some = self.random.permutation(problem.bids)[:SAMPLE].astype(np.int32)
-        self.mean_value = self._mean_value(some)
-        self.reach = self._reach(some)
+        sample = problem.of_bids(some)
+        self.mean_value = self._mean_value(sample, self.bulk[some])
+        self.schedule = Schedule.of(problem, reach=self._reach(sample), threads=threads)
 
     def close(self) -> None:
         """Ends the threads."""
         if self.pool is not None:
             self.pool.shutdown()
 
-    def in_parts(self, work: Callable[[int, int], T], size: int, *, least: int = 512) -> list[T]:
+    def in_parts(self, work: Callable[[int, int], T], size: int, *, least: int = 128) -> list[T]:
         """Runs ``work(low, high)`` on even parts of ``range(size)``, results in order."""
         if self.pool is None or size < least:
             return [work(0, size)]
         edges = np.linspace(0, size, self.threads + 1).astype(int).tolist()
         return list(self.pool.map(work, edges[:-1], edges[1:]))
 
-    def _pair_arrays(self) -> tuple[Any, ...]:
+    def _pair_arrays(self, problem: Problem) -> tuple[Any, ...]:
         """The common arguments of the kernel over all pairs at the present prices."""
-        problem, lanes = self.problem, self.lanes
         feature = np.concatenate([problem.feature, self.price.T.astype(np.float32)])
         weight = np.concatenate([problem.slope, -problem.demand.astype(np.float32)], axis=1)
         return (
             problem.block_start, problem.block_zone, problem.block_class,
-            in_lanes(problem, feature, lanes), *self.node_lanes,
+            in_lanes(problem, feature, self.lanes), *self.node_lanes,
             problem.base, weight, problem.near, problem.horizon, problem.latency_max,
             problem.zone, problem.need, problem.money, problem.bid_class, problem.compatible,
             problem.latency,
         )  # fmt: skip
 
-    def _reach(self, some: Indices) -> float:
+    def _reach(self, sample: Problem) -> float:
         """How many nodes are near enough and of a fitting class for a bid, by a sample."""
-        problem = self.problem
-        near = problem.latency[problem.zone[some]][:, problem.block_zone]
-        fits = near <= problem.latency_max[some, None]
-        fits &= problem.compatible[problem.bid_class[some]][:, problem.block_class]
-        return float((fits @ np.diff(problem.block_start)).mean())
+        near = sample.latency[sample.zone][:, sample.block_zone]
+        fits = near <= sample.latency_max[:, None]
+        fits &= sample.compatible[sample.bid_class][:, sample.block_class]
+        return float((fits @ np.diff(sample.block_start)).mean())
 
-    def _mean_value(self, some: Indices) -> float:
+    def _mean_value(self, sample: Problem, bulk: Floats) -> float:
         """Value for each unit of bulk that bids could have with all nodes free, by a sample."""
-        problem = self.problem
-        best = np.zeros(problem.bids, np.float32)
-        ask, rank = np.empty((problem.bids, 1), np.int32), np.empty((problem.bids, 1), np.float32)
-        silent = np.zeros(problem.bids, np.float32)
-        arrays = self._pair_arrays()
-        for i in some.tolist():
-            self.candidates(i, i + 1, *arrays, self.noise, silent, ask, rank, best)
-        useful = some[best[some] > 0]
-        if not len(useful):
+        ask, rank = np.empty((sample.bids, 1), np.int32), np.empty((sample.bids, 1), np.float32)
+        best, silent = np.zeros(sample.bids, np.float32), np.zeros(sample.bids, np.float32)
+        arrays = self._pair_arrays(sample)
+        self.candidates(0, sample.bids, *arrays, SILENCE, silent, ask, rank, best)
+        useful = best > 0
+        if not useful.any():
             return 1e-12
-        return float(best[useful].sum() / self.bulk[useful].sum())
+        return float(best[useful].sum() / bulk[useful].sum())
 
-    def lists(self, *, width: int, heat: float, best_first: bool = False) -> Lists:
+    def _noise(self) -> Singles:
+        """Rows of noise over all lanes, made when they are first wanted."""
+        if self.noise is None:
+            shape = (NOISE_ROWS, len(self.problem.block_zone), self.lanes)
+            drawn = self.random.exponential(size=shape)
+            self.noise = np.minimum(drawn, NOISE_MAX).astype(np.float32)
+        return self.noise
+
+    def lists(self, *, width: int, heat: float) -> Lists:
         """New candidate lists at the present prices, spread by ``heat`` × mean value."""
         problem = self.problem
         ask = np.empty((problem.bids, width), np.int32)
         value = np.empty((problem.bids, width), np.float32)
-        arrays = self._pair_arrays()
+        arrays = self._pair_arrays(problem)
         spread = (heat * self.mean_value * self.bulk).astype(np.float32)
         best = np.zeros(problem.bids, np.float32)
+        noise = self._noise() if heat else SILENCE
         self.in_parts(
-            lambda low, high: self.candidates(
-                low, high, *arrays, self.noise, spread, ask, value, best
-            ),
+            lambda low, high: self.candidates(low, high, *arrays, noise, spread, ask, value, best),
             problem.bids,
         )
         self.bound = min(self.bound, self._dual(best))
-        if best_first:
-            self.in_parts(lambda low, high: pairs.sort_by_rank(low, high, ask, value), problem.bids)
-        return self._valued(ask, value)
+        return self._valued(problem, ask, value)
 
-    def random_lists(self, *, width: int, seed: int) -> Lists:
-        """Lists of nodes drawn evenly among those that each bid could use."""
-        problem = self.problem
+    def random_lists(self, problem: Problem, *, width: int, seed: int) -> Lists:
+        """Lists of nodes drawn evenly among those that each bid of ``problem`` could use."""
         ask = np.empty((problem.bids, width), np.int32)
         self.in_parts(
             lambda low, high: pairs.random_candidates(
@@ -219,11 +184,10 @@ class Auction:
             ),
             problem.bids,
         )  # fmt: skip
-        return self._valued(ask, np.empty(ask.shape, np.float32))
+        return self._valued(problem, ask, np.empty(ask.shape, np.float32))
 
-    def _valued(self, ask: Indices, value: Singles) -> Lists:
+    def _valued(self, problem: Problem, ask: Indices, value: Singles) -> Lists:
         """Writes the value of each candidate, and drops those without a positive one."""
-        problem = self.problem
         node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
         self.in_parts(
             lambda low, high: pairs.candidate_values(
@@ -234,11 +198,41 @@ class Auction:
         )  # fmt: skip
         return Lists(ask, value)
 
-    def move_prices(self, lists: Lists, stage: "Stage", steps: int) -> None:
+    def first_prices(self, draft: Draft) -> None:
+        """Prices from nothing, see ``first_prices.py``; each thread asks bids of its own."""
+        problem = self.problem
+        some = self.random.permutation(problem.bids)[: self.threads * draft.bids].astype(np.int32)
+        sample, bulk = problem.of_bids(some), self.bulk[some]
+        lists = self.random_lists(sample, width=draft.drawn, seed=0)
+        attraction = (sample.slope / bulk[:, None]).mean(axis=0) @ problem.feature
+        capacity = problem.capacity / self.scale
+        factor = first_prices.node_factors(attraction.astype(np.float64), capacity.mean(axis=1))
+        slots = sample.count.astype(np.float64)
+        total = np.maximum(problem.demand.T @ problem.count, 1e-30)
+        wanted = float(np.maximum(problem.base, 0.0).astype(np.float64) @ problem.count)
+        unit = self.mean_value / self.scale
+
+        def work(low: int, high: int) -> Floats:
+            demand = sample.demand[low:high]
+            part = np.maximum(demand.T @ slots[low:high], 1e-30) / total
+            theta = np.zeros((factor.shape[1], len(total)))
+            theta[0] = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total / unit
+            first_prices.lower_dual(
+                lists.ask[low:high], lists.value[low:high], self.mean_value, demand / self.scale,
+                slots[low:high], bulk[low:high], factor, capacity * part, theta, draft.steps,
+                DRAFT_HEATS,
+            )  # fmt: skip
+            return theta
+
+        theta = np.mean(self.in_parts(work, sample.bids), axis=0)
+        self.price = np.maximum(factor @ theta, 0.0) * unit
+
+    def move_prices(self, lists: Lists, stage: Stage, steps: int) -> bool:
         """Steps on the smoothed dual as it cools; the price becomes the mean of the last ones.
 
         Steps by Adam (Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015), with
-        each resource's own unit of price: nodes differ in size by orders of magnitude.
+        each resource's own unit of price: nodes differ in size by orders of magnitude. False where
+        the clock stopped them too soon to be of use.
         """
         problem = self.problem
         unit = self.mean_value / self.scale
@@ -247,9 +241,9 @@ class Auction:
         mean, square = np.zeros_like(self.price), np.zeros_like(self.price)
         price, total, summed = self.price, np.zeros_like(self.price), 0
         for step in range(steps):
-            if step >= 3 and self.pace.prices_late():
-                if stage.listed and step < ENOUGH * steps:
-                    return  # still hot: what the stage began with is better
+            if stage.listed and step >= 3 and self.pace.prices_late():
+                if step < ENOUGH * steps:
+                    return False  # still hot: what the stage began with is better
                 break
             done = step / max(1, steps - 1)
             heat = stage.heat[0] * (stage.heat[1] / stage.heat[0]) ** done
@@ -265,15 +259,16 @@ class Auction:
             if step >= (1.0 - AVERAGED) * steps:
                 total, summed = total + price, summed + 1
         self.price = total / summed if summed else price
+        return True
 
     def _demand(self, lists: Lists, price: Floats, temperature: Floats) -> Floats:
         """(m, R) what bids ask of each node at ``price``, spread by their ``temperature``."""
-        problem = self.problem
+        problem, single = self.problem, price.astype(np.float32)
 
         def work(low: int, high: int) -> Floats:
             used = np.zeros_like(price)
             prices.soft_demand(
-                low, high, lists.ask, lists.value, problem.demand, problem.count, price,
+                low, high, lists.ask, lists.value, problem.demand, problem.count, single,
                 temperature, used,
             )  # fmt: skip
             return used
@@ -345,36 +340,40 @@ def _clear(
         return now
 
     now = lap("prepare_ms", started)
-    width = next(
-        (w for w in LIST_WIDTHS if 2.0 * _pass_ms(auction, w) < budget_ms), LIST_WIDTHS[-1]
-    )
-    planned = _pass_ms(auction, width)  # the final lists, and with them the bound
+    schedule = auction.schedule
+    width = schedule.list_width(budget_ms)
+    planned = schedule.pass_ms(width)  # the final lists, and with them the bound
     if carried is not None:
         auction.price = np.maximum(carried[problem.node], 0.0)
-        room = CARRIED_PRICES_SHARE * (budget_ms - planned)
-        planned += _cool(auction, STAGES[CARRIED_FROM:], room)
+        cooled = _cool(auction, STAGES[CARRIED_FROM:], CARRIED_PRICES_SHARE * (budget_ms - planned))
+        planned += cooled
     else:
-        planned += _first_prices(auction, PRICES_SHARE * (budget_ms - planned))
+        room = PRICES_SHARE * (budget_ms - planned)
+        draft = schedule.draft(room)
+        auction.first_prices(draft)
+        cooled = _cool(auction, STAGES, room - schedule.draft_ms(draft))
+        planned += schedule.draft_ms(draft) + cooled
     now = lap("prices_ms", now)
-    lists = auction.lists(
-        width=width, heat=LIST_HEAT if width < LIST_WIDTHS[0] else 0.0, best_first=True
-    )
+    lists = auction.lists(width=width, heat=LIST_HEAT if width < LIST_WIDTHS[0] else 0.0)
     now = lap("lists_ms", now)
+    if not cooled:
+        planned += schedule.pass_ms(0)
+        steps = schedule.steps(LAST_STEPS, LAST_SHARE * (budget_ms - planned), width=width)
+        steps = max(steps, LAST_STEPS_MIN)
+        auction.move_prices(lists, LAST_STEPS, steps)
+        auction.lists(width=0, heat=0.0)  # for the bound at the new prices alone
+        planned += schedule.stage_ms(LAST_STEPS, steps, width=width)
+        now = lap("prices_ms", now)
     placement = Placement(auction, lists)
     placement.fill()
-    anywhere_ms = problem.bids * auction.reach / LOOKED_PER_MS
-    affordable = planned + anywhere_ms < budget_ms
+    affordable = planned + schedule.look_ms() < budget_ms
     # Where most are left over, few nodes were listed, and what is free must be looked for.
     if affordable or 2 * (placement.at < 0).sum() > len(placement.bid):
         placement.fill_anywhere()
-        planned += anywhere_ms
+        planned += schedule.look_ms()
     now = lap("greedy_ms", now)
-    rate = MOVES_PER_MS if len(placement.bid) < LARGE_ITEMS else MOVES_PER_MS_LARGE
-    moves = int(
-        max(0.0, budget_ms - planned - len(placement.bid) / FILLED_PER_MS) * rate * auction.threads
-    )
-    moves = min(moves, MOVES_PER_ITEM_MAX * len(placement.bid))
-    if moves > len(placement.bid) // 2:
+    moves = schedule.moves(budget_ms - planned - schedule.fill_ms())
+    if moves:
         placement.anneal(moves=moves)
         timings["cut_short"] = float(auction.pace.cut_short(PHASES))
         timings["moves"] = float(moves)
@@ -396,37 +395,6 @@ def _clear(
     )
 
 
-def _pass_ms(auction: Auction, width: int) -> float:
-    """Nominal time of one pass over all pairs that keeps ``width`` candidates of each bid."""
-    problem = auction.problem
-    rows = len(problem.feature) + problem.demand.shape[1] + len(problem.attribute)
-    rows += len(problem.unit_price)
-    passed = problem.bids * auction.reach * (LANE_ROWS_BESIDE + rows) / LANE_ROWS_PER_MS
-    return (passed + problem.bids * width / KEPT_PER_MS) / auction.threads
-
-
-def _stage_ms(auction: Auction, stage: Stage, steps: int) -> float:
-    """Nominal time of a stage with ``steps`` steps."""
-    bids, width = auction.problem.bids, stage.listed + stage.drawn
-    passes = _pass_ms(auction, stage.listed) if stage.listed else 0.0
-    work = bids * stage.drawn / DRAWN_PER_MS + steps * bids * width / LISTED_PER_MS
-    return passes + work / auction.threads + steps * STEP_MS
-
-
-def _first_prices(auction: Auction, room: float) -> float:
-    """Prices from nothing in about ``room`` milliseconds; returns the nominal cost."""
-    problem = auction.problem
-    wanted = np.maximum(problem.base, 0.0).astype(np.float64) @ problem.count
-    total = np.maximum(problem.demand.T @ problem.count, 1e-30)
-    auction.price[:] = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total
-    unhurried = _stage_ms(auction, FIRST_STAGE, STEPS_UNHURRIED) < room
-    stage = FIRST_STAGE if unhurried else FIRST_STAGE_HURRIED
-    # Without any prices there is no plan worth the name: a few steps, however late.
-    least = _stage_ms(auction, stage, STEPS_MIN)
-    spent = _run_stage(auction, stage, max(room, least), seed=0)
-    return spent + _cool(auction, STAGES, room - spent)
-
-
 def _cool(auction: Auction, stages: tuple[Stage, ...], room: float) -> float:
     """Stage after stage within ``room`` milliseconds; returns their nominal cost."""
     spent = 0.0
@@ -440,15 +408,10 @@ def _cool(auction: Auction, stages: tuple[Stage, ...], room: float) -> float:
 
 def _run_stage(auction: Auction, stage: Stage, room: float, *, seed: int) -> float:
     """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
-    fixed = _stage_ms(auction, stage, 0)
-    step = _stage_ms(auction, stage, 1) - fixed
-    steps = min(stage.steps, int((room - fixed) / step + 1e-6))
-    # Stopped half way, prices are still too hot and worse than before.
-    least = stage.steps // 2 if stage.listed else STEPS_MIN
-    if steps < least or auction.pace.prices_late():
+    steps = auction.schedule.steps(stage, room)
+    if not steps or auction.pace.prices_late():
         return 0.0
-    lists = auction.random_lists(width=stage.drawn, seed=seed)
-    if stage.listed:
-        lists = joined(auction.lists(width=stage.listed, heat=stage.spread), lists)
-    auction.move_prices(lists, stage, steps)
-    return fixed + steps * step
+    drawn = auction.random_lists(auction.problem, width=stage.drawn, seed=seed)
+    lists = joined(auction.lists(width=stage.listed, heat=stage.spread), drawn)
+    moved = auction.move_prices(lists, stage, steps)
+    return auction.schedule.stage_ms(stage, steps) if moved else 0.0

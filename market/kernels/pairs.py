@@ -12,7 +12,7 @@ import numpy as np
 from market.kernels.chance import below, random_word, unit
 from market.kernels.compiled import NEVER, kernel
 from market.kernels.problem import LANES_NARROW, LANES_WIDE, Singles
-from market.snapshot import Bools, Indices, Ints
+from market.snapshot import Bools, Floats, Indices, Ints
 
 DRAWS_PER_CANDIDATE = 3
 PEAKS = 8  # groups of lanes of a block whose peaks are kept
@@ -240,6 +240,8 @@ def _candidates(lanes: int) -> Callable[..., None]:
                 top, bottom = max(top, top8[p]), min(bottom, lowest[p])
                 truly = max(truly, true_peak[p])
             best[i] = max(np.float32(0.0), truly if noisy else top)
+            if wanted == 0:
+                continue
             keep_best(i, number * PEAKS, alive, bottom, top, value, peak, found, place, ask, rank)
             for k in range(wanted):
                 at = ask[i, k]
@@ -319,15 +321,23 @@ def random_candidates(
 
 
 @kernel
-def sort_by_rank(low: int, high: int, ask: Indices, rank: Singles) -> None:
-    """Sorts each list (n, K), the highest rank first."""
+def sort_lists(
+    low: int, high: int, ask: Indices, value: Singles, demand: Floats, price: Floats
+) -> None:
+    """Sorts each list (n, K), the highest value less price first; empty places stay last."""
+    rank = np.empty(ask.shape[1])
     for i in range(low, high):
-        for k in range(1, ask.shape[1]):
-            moved, node, at = rank[i, k], ask[i, k], k
-            while at > 0 and rank[i, at - 1] < moved:
-                rank[i, at], ask[i, at] = rank[i, at - 1], ask[i, at - 1]
+        for k in range(ask.shape[1]):
+            node, worth = ask[i, k], value[i, k]
+            if node < 0:
+                break
+            moved, at = float(worth), k
+            for r in range(demand.shape[1]):
+                moved -= price[node, r] * demand[i, r]
+            while at > 0 and rank[at - 1] < moved:
+                rank[at], ask[i, at], value[i, at] = rank[at - 1], ask[i, at - 1], value[i, at - 1]
                 at -= 1
-            rank[i, at], ask[i, at] = moved, node
+            rank[at], ask[i, at], value[i, at] = moved, node, worth
 
 
 @kernel

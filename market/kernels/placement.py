@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market.kernels import annealing, filling, search
+from market.kernels import annealing, filling, pairs, search
 from market.kernels.chance import Words
 from market.kernels.problem import Singles, in_lanes
 from market.snapshot import Indices, Ints
@@ -50,6 +50,7 @@ class Placement:
         self.head = np.full(problem.nodes, -1, np.int32)
         self.after, self.before = np.full(items, -1, np.int32), np.full(items, -1, np.int32)
         self.surplus = np.empty(problem.bids)
+        self.searched = False
         auction.in_parts(
             lambda low, high: search.best_surplus(
                 low, high, lists.ask, lists.value, problem.demand, auction.price, self.surplus
@@ -87,6 +88,8 @@ class Placement:
         """About ``moves`` proposals in phases, as many of them as the pace allows."""
         auction = self.auction
         threads = auction.threads if len(self.bid) >= 2_000 else 1
+        self.best_first()
+        self.searched = True
         width = (self.lists.ask >= 0).sum(axis=1).astype(np.int32)
         placed = self.at >= 0
         if not placed.any():
@@ -100,6 +103,15 @@ class Placement:
             done = phase / PHASES
             heat = typical * first * (ANNEAL_LAST / first) ** done
             self._phase(phase, moves // PHASES, heat, states, width, idle_at)
+
+    def best_first(self) -> None:
+        """Sorts the lists by value less price, as the search draws from them."""
+        lists, auction = self.lists, self.auction
+        demand, price = auction.problem.demand, auction.price
+        auction.in_parts(
+            lambda low, high: pairs.sort_lists(low, high, lists.ask, lists.value, demand, price),
+            len(demand),
+        )
 
     def _phase(
         self,
@@ -132,12 +144,17 @@ class Placement:
             list(auction.pool.map(work, range(threads)))
 
     def settle(self, count_min: Ints) -> None:
-        """Bids with fewer slots than they must have get the rest or nothing; then fills gaps."""
+        """Bids with fewer slots than they must have get the rest or nothing; then fills gaps.
+
+        After greedy insertion alone there is no gap that the next of the order would not have had.
+        """
         served = np.bincount(self.bid[self.at >= 0], minlength=len(count_min))
         least = np.minimum(count_min, np.iinfo(np.int32).max).astype(np.int32)
         torn = np.flatnonzero((served > 0) & (served < count_min))
         idle = np.flatnonzero((served == 0) & (count_min > 1))
         order = np.concatenate([torn, idle])
+        if not len(order) and not self.searched:
+            return
         order = order[np.argsort(-self.surplus[order], kind="stable")].astype(np.int32)
         search.settle_groups(
             order, self.first_item, least, self.bid, self.lists.ask, self.lists.value,

@@ -12,6 +12,8 @@ from market.kernels.compiled import kernel
 from market.kernels.problem import Singles
 from market.snapshot import Floats, Indices, Ints
 
+NEGLIGIBLE = 10.0  # temperatures below the best: not counted
+
 
 @kernel
 def soft_demand(
@@ -21,13 +23,13 @@ def soft_demand(
     value: Singles,
     demand: Floats,
     count: Ints,
-    price: Floats,
+    price: Singles,
     temperature: Floats,
     used: Floats,
 ) -> None:
     """Adds the demand (m, R) of bids ``low ≤ i < high`` to ``used``."""
     lists, resources = ask.shape[1], demand.shape[1]
-    share = np.empty(lists)
+    share, at = np.empty(lists), np.empty(lists, np.int64)
     for i in range(low, high):
         heat = temperature[i]
         best = 0.0
@@ -44,14 +46,17 @@ def soft_demand(
             width = k + 1
         if width == 0:
             continue
-        weight = np.exp(-best / heat) if best < 20 * heat else 0.0
-        for k in range(width):
-            x = (share[k] - best) / heat
-            share[k] = np.exp(x) if x > -16.0 else 0.0
-            weight += share[k]
-        for k in range(width):
-            if share[k] > 0.0:
-                part = count[i] * share[k] / weight
-                j = ask[i, k]
-                for r in range(resources):
-                    used[j, r] += part * demand[i, r]
+        cold = 1.0 / heat
+        total = np.exp(-best * cold) if best < NEGLIGIBLE * heat else 0.0
+        least, likely = best - NEGLIGIBLE * heat, 0
+        for k in range(width):  # few are left: of these alone the exponentials are wanted
+            at[likely], share[likely] = k, share[k]
+            likely += 1 if share[k] > least else 0
+        for k in range(likely):
+            share[k] = np.exp((share[k] - best) * cold)
+            total += share[k]
+        part = count[i] / total
+        for k in range(likely):
+            j = ask[i, at[k]]
+            for r in range(resources):
+                used[j, r] += part * share[k] * demand[i, r]

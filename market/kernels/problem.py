@@ -8,7 +8,7 @@ Nodes are ordered into blocks of one zone and one class, so that a block is skip
 its class does not fit or it is too far.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,12 @@ Singles = npt.NDArray[np.float32]
 
 LANES_WIDE, LANES_NARROW = 64, 16  # to which blocks are padded; a vector unit has eight or sixteen
 ROUNDING = 1e-6  # relative slack of single precision, always on the side of feasible
+
+
+OF_BIDS = (
+    "demand", "count", "base", "slope", "near", "horizon", "latency_max", "zone", "need", "money",
+    "bid_class",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,11 @@ class Problem:
     def nodes(self) -> int:
         """m."""
         return len(self.node)
+
+    def of_bids(self, some: Indices) -> "Problem":
+        """The problem with only the bids ``some``, in that order."""
+        rows = {name: getattr(self, name)[some] for name in OF_BIDS}
+        return replace(self, **rows)
 
 
 def in_blocks(zone: Indices, kind: Indices, order_by: Floats) -> tuple[Indices, Ints, Ints, Ints]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from market import feasible, last_asks, losses, score
 from market.factors import problem_of
-from market.kernels import auction
+from market.kernels import auction, first_prices, schedule
 from market.kernels.pace import Pace
 from market.kernels.placement import Placement
 from market.mechanisms import get
@@ -122,7 +122,8 @@ def test_lists_hold_the_highest_reduced_values(seed: int, width: int, asks: int)
     rng = np.random.default_rng(seed)
     kernel.price = rng.random(kernel.price.shape) * kernel.mean_value / kernel.scale
     every = kernel.lists(width=asks, heat=0.0)
-    some = kernel.lists(width=width, heat=0.0, best_first=True)
+    some = kernel.lists(width=width, heat=0.0)
+    Placement(kernel, some).best_first()
 
     def reduced(i: int, ask: np.ndarray, value: np.ndarray) -> np.ndarray:
         listed = ask >= 0
@@ -138,6 +139,41 @@ def test_lists_hold_the_highest_reduced_values(seed: int, width: int, asks: int)
         assert (np.diff(got) <= near).all()
         if (full > 0).sum() >= width:
             assert got == pytest.approx(full[:width], abs=near)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, nodes=st.integers(1, 60))
+def test_node_factors_are_orthonormal(seed: int, nodes: int) -> None:
+    rng = np.random.default_rng(seed)
+    attraction, capacity = rng.normal(5.0, 2.0, nodes), rng.uniform(0.0, 3.0, nodes)
+    factor = first_prices.node_factors(attraction, capacity)
+    kept = factor[:, factor.any(axis=0)]
+    products = kept.T @ (kept * (capacity / capacity.sum())[:, None])
+    assert products == pytest.approx(np.eye(kept.shape[1]), abs=1e-6)
+    assert factor[:, 0].tolist() == [1.0] * nodes
+    if nodes > 4:
+        assert kept.shape[1] == 3
+
+
+def test_equal_nodes_have_one_factor() -> None:
+    factor = first_prices.node_factors(np.full(7, 0.3), np.ones(7))
+    assert factor.tolist() == [[1.0, 0.0, 0.0]] * 7
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_first_prices_certify_nearly_as_much_as_settled_ones(seed: int) -> None:
+    snapshot = random_snapshot(bids=1_500, asks=200, seed=seed, load=1.5)
+    problem = problem_of(snapshot)
+    kernel = auction.Auction(problem, seed=1, pace=Pace(threads=1))
+    kernel.lists(width=0, heat=0.0)
+    free = kernel.bound
+    kernel.first_prices(schedule.DRAFTS[-1])
+    kernel.lists(width=0, heat=0.0)
+    settled = auction.clear(
+        problem, count_min=snapshot.bids.count_min, budget_ms=1_500, seed=1, repeatable=True
+    )
+    assert settled.bound < kernel.bound < free
+    assert kernel.bound - settled.bound < 0.15 * (free - settled.bound)
 
 
 def test_equal_nodes_are_all_candidates_of_somebody() -> None:
@@ -181,7 +217,8 @@ def test_what_found_no_candidate_looks_at_all_nodes_with_room(seed: int, asks: i
 def test_random_candidates_are_feasible_and_spread(seed: int, asks: int) -> None:
     snapshot = random_snapshot(bids=10, asks=asks, seed=seed)
     kernel = auction.Auction(problem_of(snapshot), seed=1, pace=Pace(threads=1))
-    every, drawn = kernel.lists(width=asks, heat=0.0), kernel.random_lists(width=48, seed=seed)
+    every = kernel.lists(width=asks, heat=0.0)
+    drawn = kernel.random_lists(kernel.problem, width=48, seed=seed)
     for i in range(10):
         feasible_nodes, got = set(every.ask[i].tolist()), set(drawn.ask[i].tolist()) - {-1}
         assert got <= feasible_nodes

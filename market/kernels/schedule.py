@@ -1,0 +1,149 @@
+"""How much of each step of an auction fits in a budget: planned by sizes and nominal speeds.
+
+Speeds were measured once and are the same everywhere, so that the same problem and budget are
+planned alike on every machine; a slower one is cut short by its clock (``pace.py``).
+"""
+
+from dataclasses import dataclass
+
+from market.kernels.first_prices import POWERS
+from market.kernels.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One set of lists and the price steps on it.
+
+    ``listed`` best nodes at the present prices, spread by ``spread``, and ``drawn`` others at
+    random, without which nodes that no list holds would look free. ``heat`` (first and last) are
+    shares of the mean value, ``rate`` of the price unit.
+    """
+
+    listed: int
+    drawn: int
+    spread: float
+    steps: int
+    heat: tuple[float, float]
+    rate: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The sample that first prices are found by: bids of each thread, nodes drawn for each bid."""
+
+    bids: int
+    drawn: int
+    steps: int
+
+
+DRAFTS = (Draft(200, 32, 7), Draft(400, 32, 8), Draft(1_000, 48, 12))
+DRAFT_HEATS = (0.05, 0.005)
+DRAFT_SHARE = 0.2  # of the time for prices, if there is more than one draft to choose from
+STAGES = (
+    Stage(32, 16, 0.004, 30, (0.01, 0.003), (0.06, 0.01)),
+    Stage(32, 16, 0.002, 60, (0.004, 0.0005), (0.03, 0.002)),
+    Stage(32, 16, 0.001, 60, (0.0008, 0.0002), (0.008, 0.001)),
+    Stage(48, 16, 0.0005, 60, (0.0004, 0.0001), (0.004, 0.0005)),
+    Stage(48, 16, 0.0004, 80, (0.0002, 0.00006), (0.002, 0.0003)),
+    Stage(48, 16, 0.0004, 80, (0.0001, 0.00004), (0.001, 0.0002)),
+)
+CARRIED_FROM = 1  # the stage at which carried prices are taken up again
+LAST_STEPS = Stage(0, 0, 0.0, 12, (0.012, 0.002), (0.04, 0.01))  # on the final lists, if hurried
+LAST_STEPS_MIN, LAST_SHARE = 6, 0.5  # of the time left
+LIST_WIDTHS = (128, 64, 32, 24, 16)  # the widest that leaves half of the budget
+LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
+PRICES_SHARE = 0.6  # of the budget left beside lists and bound
+CARRIED_PRICES_SHARE = 0.5
+LEAST = 0.5  # of a stage's steps: stopped sooner, prices are still too hot and worse than before
+# Nominal speeds of one thread, in work for each millisecond.
+LANE_ROWS_PER_MS = 5_500_000
+LANE_ROWS_BESIDE = 4  # what a pair costs beside its features and attributes, in rows
+KEPT_PER_MS = 27_000
+LISTED_PER_MS = 140_000
+DRAWN_PER_MS = 30_000
+DRAFTED_PER_MS = 45_000
+FACTORS_PER_MS = 400_000
+STEP_MS = 0.3  # of a price step, beside its lists
+FILLED_PER_MS = 2_000
+LOOKED_PER_MS = 1_500_000
+MOVES_PER_MS = 12_000
+MOVES_PER_MS_LARGE = 5_000  # when the state no longer fits the cache
+LARGE_ITEMS = 20_000
+MOVES_PER_ITEM_MAX = 60_000  # more change nothing that could be seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Nominal milliseconds of each step on a problem of these sizes."""
+
+    bids: int
+    nodes: int
+    resources: int
+    rows: int  # of features and attributes, that a pair's value takes
+    items: int
+    reach: float  # nodes near enough for a bid, on average
+    threads: int
+
+    @classmethod
+    def of(cls, problem: Problem, *, reach: float, threads: int) -> "Schedule":
+        """The schedule of ``problem``."""
+        resources = problem.demand.shape[1]
+        rows = len(problem.feature) + resources + len(problem.attribute) + len(problem.unit_price)
+        return cls(
+            bids=problem.bids,
+            nodes=problem.nodes,
+            resources=resources,
+            rows=rows,
+            items=int(problem.count.sum()),
+            reach=reach,
+            threads=threads,
+        )
+
+    def pass_ms(self, width: int) -> float:
+        """One pass over all pairs that keeps ``width`` candidates of each bid."""
+        passed = self.bids * self.reach * (LANE_ROWS_BESIDE + self.rows) / LANE_ROWS_PER_MS
+        return (passed + self.bids * width / KEPT_PER_MS) / self.threads
+
+    def stage_ms(self, stage: Stage, steps: int, *, width: int = 0) -> float:
+        """A stage with ``steps`` steps; ``width`` of the lists that it finds there."""
+        passes = self.pass_ms(stage.listed) if stage.listed else 0.0
+        width += stage.listed + stage.drawn
+        work = self.bids * (stage.drawn / DRAWN_PER_MS + steps * width / LISTED_PER_MS)
+        return passes + work / self.threads + steps * STEP_MS
+
+    def steps(self, stage: Stage, room: float, *, width: int = 0) -> int:
+        """How many steps of a stage fit in ``room`` milliseconds; 0 where too few would."""
+        fixed = self.stage_ms(stage, 0, width=width)
+        step = self.stage_ms(stage, 1, width=width) - fixed
+        steps = min(stage.steps, int((room - fixed) / step + 1e-6))
+        return steps if steps >= LEAST * stage.steps else 0
+
+    def draft_ms(self, draft: Draft) -> float:
+        """First prices; each thread has a sample of its own."""
+        listed = draft.bids * draft.drawn
+        step = listed / DRAFTED_PER_MS + self.nodes * self.resources * POWERS / FACTORS_PER_MS
+        return listed / DRAWN_PER_MS + draft.steps * step
+
+    def draft(self, room: float) -> Draft:
+        """The most thorough draft in its share of ``room`` milliseconds, or the first of all."""
+        fit = [draft for draft in DRAFTS if self.draft_ms(draft) < DRAFT_SHARE * room]
+        return fit[-1] if fit else DRAFTS[0]
+
+    def list_width(self, budget_ms: float) -> int:
+        """Candidates of each bid in the final lists."""
+        fit = (width for width in LIST_WIDTHS if 2.0 * self.pass_ms(width) < budget_ms)
+        return next(fit, LIST_WIDTHS[-1])
+
+    def look_ms(self) -> float:
+        """All nodes with room looked at for what found no place."""
+        return self.bids * self.reach / LOOKED_PER_MS
+
+    def fill_ms(self) -> float:
+        """Greedy insertion."""
+        return self.items / FILLED_PER_MS
+
+    def moves(self, room: float) -> int:
+        """Moves of the search in ``room`` milliseconds; 0 where too few to be worth it."""
+        rate = MOVES_PER_MS if self.items < LARGE_ITEMS else MOVES_PER_MS_LARGE
+        moves = int(max(0.0, room) * rate * self.threads)
+        return min(moves, MOVES_PER_ITEM_MAX * self.items) if moves > self.items // 2 else 0
