@@ -1,11 +1,15 @@
 """Fills a ``Plan`` from a mechanism's matches: score, payments, losses, prices, welfare, bound."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 
 from market import feasible, losses, payments, pricing, score
-from market.payments import Wins
+from market.payments import Step
 from market.plan import Plan
 from market.snapshot import Floats, Indices, Ints, Snapshot
+
+Steps = Callable[[], Mapping[int, Sequence[Step]]]  # of each winner, the lowest limit first
 
 
 class PaymentUnavailable(ValueError):
@@ -32,21 +36,27 @@ def complete(
     bound: float,
     node_price: Floats | None = None,
     rate: Ints | None = None,
-    wins: Wins | None = None,
+    steps: Steps | None = None,
     timings_ms: dict[str, float] | None = None,
 ) -> Plan:
     """The plan of matches ``(bid, ask, count)``, each (k,), sorted by bid, then ask.
 
     ``rate`` (k,) is given by mechanisms that price for themselves; otherwise the policy's payment
-    rule sets it, ``critical`` by asking ``wins``. ``node_price`` (m, R) are shadow prices in score,
-    None of a mechanism that has none. Raises ``PaymentUnavailable``.
+    rule sets it, ``critical`` by what ``steps`` gives of each winner. ``node_price`` (m, R) are
+    shadow prices in score, None of a mechanism that has none. Raises ``PaymentUnavailable``.
     """
     order = np.lexsort((ask, bid))
     bid, ask, count = bid[order], ask[order], count[order]
     reserve_rate = feasible.reserve_rates(snapshot, bid, ask)
     if rate is None:
         rate = payment_rates(
-            snapshot, mechanism=mechanism, bid=bid, ask=ask, reserve_rate=reserve_rate, wins=wins
+            snapshot,
+            mechanism=mechanism,
+            bid=bid,
+            ask=ask,
+            count=count,
+            reserve_rate=reserve_rate,
+            steps=steps,
         )
     else:
         rate = payments.bounded(snapshot, bid, reserve_rate, rate[order])
@@ -87,8 +97,9 @@ def payment_rates(
     mechanism: str,
     bid: Indices,
     ask: Indices,
+    count: Ints,
     reserve_rate: Ints,
-    wins: Wins | None,
+    steps: Steps | None,
 ) -> Ints:
     """(k,) micros per slot and hour under the policy's payment rule."""
     match snapshot.policy.payment:
@@ -96,7 +107,7 @@ def payment_rates(
             return payments.pay_as_bid(snapshot, bid)
         case "uniform":
             return payments.uniform(snapshot, bid, ask, reserve_rate)
-        case "critical" if wins is not None:
-            return payments.critical(snapshot, bid, reserve_rate, wins)
+        case "critical" if steps is not None:
+            return payments.critical(snapshot, bid, count, reserve_rate, steps())
         case unavailable:
             raise PaymentUnavailable(payment=unavailable, mechanism=mechanism)

@@ -6,8 +6,8 @@ dearest-scored: only then can a higher limit never lead to a dearer owner, which
 payment above the critical one and make an honest limit a losing move.
 
 In large rounds bids look for their asks one at a time, so memory does not grow with the pairs. They
-are listed in small ones, where nothing need be compiled, and under ``critical``, which runs the
-pass again for every guess at a payment. The plan is the same.
+are listed in small ones, where nothing need be compiled, and under ``critical``, which goes through
+them again for every winner. The plan is the same.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 
 from market import feasible, score
 from market.outcome import complete
+from market.payments import Step
 from market.plan import Plan
 from market.snapshot import Bools, Floats, Indices, Ints, Snapshot
 
@@ -50,7 +51,8 @@ class Greedy:
         if snapshot.policy.payment != "critical" and not small:
             return scanned(snapshot)
         pairs = candidates(snapshot)
-        bid, ask, count = allocate(snapshot, pairs, ranking(snapshot, pairs))
+        rank = ranking(snapshot, pairs)
+        bid, ask, count = allocate(snapshot, pairs, rank)
         return complete(
             snapshot,
             mechanism=self.name,
@@ -58,7 +60,7 @@ class Greedy:
             ask=ask,
             count=count,
             bound=simple_bound(snapshot, pairs),
-            wins=lambda i, limit: wins_at(snapshot, pairs, i, limit),
+            steps=lambda: critical_steps(snapshot, pairs, rank, (bid, ask, count)),
         )
 
 
@@ -77,6 +79,15 @@ def scanned(snapshot: Snapshot) -> Plan:
     bid, ask, count = scan.by_turns(BY_SCORE, turns[: int(np.isfinite(best).sum())])
     bound = bound_of(snapshot, best)
     return complete(snapshot, mechanism=Greedy.name, bid=bid, ask=ask, count=count, bound=bound)
+
+
+def critical_steps(
+    snapshot: Snapshot, pairs: Candidates, rank: Floats, matches: tuple[Indices, Indices, Ints]
+) -> dict[int, tuple[Step, ...]]:
+    """What every winner must bid at least, slot by slot."""
+    from market.mechanisms._critical import Critical  # which needs this module
+
+    return Critical(snapshot, pairs, rank, matches).steps()
 
 
 def candidates(snapshot: Snapshot) -> Candidates:
@@ -139,31 +150,6 @@ def fill(free: Ints, asks: Indices, demand: Ints, wanted: int) -> list[tuple[int
         if wanted == 0:
             break
     return found
-
-
-def wins_at(snapshot: Snapshot, pairs: Candidates, bid: int, limit: int) -> bool:
-    """Whether ``bid`` would be served as many slots as its count with another limit."""
-    row = slice(int(pairs.start[bid]), int(pairs.start[bid + 1]))
-    rank = ranking(snapshot, pairs)
-    affordable = pairs.reserve_rate[row] <= limit
-    if not affordable.any():
-        return False
-    # Only the cost term knows the limit: 1 − c / limit.
-    alpha = score.weights(snapshot)[0]
-    ask = pairs.ask[row]
-    expense = score.unit_prices(snapshot)[ask] @ snapshot.bids.demand[bid].astype(np.float64)
-    change = alpha * expense * (1.0 / snapshot.bids.limit[bid] - 1.0 / max(limit, 1))
-    rank[bid] = (pairs.density[row] + change)[affordable].max()
-    return served_slots(snapshot, restrict(pairs, bid, affordable), rank, bid) >= served_slots(
-        snapshot, pairs, ranking(snapshot, pairs), bid
-    )
-
-
-def restrict(pairs: Candidates, bid: int, keep: Bools) -> Candidates:
-    """The same pairs with only those asks of ``bid`` that ``keep`` marks."""
-    mask = np.ones(len(pairs.ask), dtype=np.bool_)
-    mask[pairs.start[bid] : pairs.start[bid + 1]] = keep
-    return pairs.keep(mask)
 
 
 def served_slots(snapshot: Snapshot, pairs: Candidates, rank: Floats, bid: int) -> int:
