@@ -16,6 +16,7 @@ from market.plan import Plan
 from market.snapshot import Floats, Indices, Ints, Snapshot
 
 OBJECTIVE_STEPS = 10**9  # integer steps that the best pair's value is divided into
+WORTHLESS = 1e-250  # a value below it cannot be divided so: tenants far ahead get as little
 
 
 class Exact:
@@ -54,8 +55,8 @@ def solve(
     hint: Plan | None = None,
 ) -> tuple[Ints, float]:
     """(slots (k,) of each pair, a valid upper bound of the welfare)."""
-    if not len(bid) or value.max() <= 0:
-        return np.zeros(len(bid), np.int64), 0.0
+    if not len(bid) or value.max() < WORTHLESS:
+        return np.zeros(len(bid), np.int64), _best_each(snapshot, bid, value)
     bids = snapshot.bids
     scale = OBJECTIVE_STEPS / float(value.max())
     model = cp_model.CpModel()
@@ -93,7 +94,7 @@ def solve(
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         found = np.array([solver.value(x) for x in slots], dtype=np.int64)
         return found, (solver.best_objective_bound + slack) / scale
-    return _hinted(bid, ask, hint), float(_best_each(snapshot, bid, value))
+    return _hinted(bid, ask, hint), _best_each(snapshot, bid, value)
 
 
 def vcg_rates(

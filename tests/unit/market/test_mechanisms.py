@@ -103,6 +103,16 @@ def test_vcg_on_equal_nodes_is_the_highest_losing_limit() -> None:
     assert plan.rate.tolist() == [20_000, 20_000]
 
 
+def test_exact_clears_what_is_worth_next_to_nothing() -> None:
+    # All weight on fairness, and the only tenant far ahead of its share: values near 1e-304.
+    policy = Policy(weight_cost=0, weight_qos=0, weight_energy=0, weight_fairness=1, payment="vcg")
+    snapshot = make_snapshot(policy=policy)
+    snapshot = replace(snapshot, entitlement=np.array([1e-90]), received=np.ones(1))
+    plan = get("exact").clear(snapshot, budget_ms=5_000)
+    check_plan(snapshot, plan)
+    assert plan.bound < 1e-200
+
+
 def test_vcg_without_competition_is_the_reserve() -> None:
     plan = get("exact").clear(make_snapshot(policy=Policy(payment="vcg")), budget_ms=5_000)
     assert plan.rate.tolist() == plan.reserve_rate.tolist() == [11_000]
