@@ -28,6 +28,32 @@ def quantity(resource: str, amount: int) -> str:
     return f"{amount / size:.6g} {unit}"
 
 
+# What a job waits for, by its loss; {topic} is the first word of the sentence with the figures.
+_WAITS_FOR = {
+    Loss.NO_CAPACITY: "The job waits for {topic}",
+    Loss.OUTBID: "The job was outbid for {topic}",
+    Loss.TOO_LARGE: "The job asks for more {topic} than there is",
+    Loss.COUNT: "The job waits for enough slots",
+    Loss.LATENCY: "The job waits for a node that is near enough",
+    Loss.RELIABILITY: "The job waits for a node that is reliable enough",
+    Loss.SPEED: "The job waits for a node that is fast enough",
+    Loss.DEADLINE: "The job waits for a node that is fast enough for its deadline",
+    Loss.LIMIT_BELOW_RESERVE: "The job waits for a cheaper node",
+}
+
+
+def of_waiting(loss: Loss, detail: str) -> str:
+    """A whole sentence, without its full stop, for a job that lost; ``detail`` as of ``of_loss``.
+
+    The figures' own topic is not said again: ``limit: offers …`` becomes ``…: it offers …``.
+    """
+    topic, colon, rest = detail.partition(": ")
+    if not colon:
+        return f"The job waits: {detail or loss.replace('_', ' ')}"
+    subject = "it " if rest.startswith(("needs ", "offers ")) else ""
+    return f"{_WAITS_FOR.get(loss, 'The job waits').format(topic=topic)}: {subject}{rest}"
+
+
 def of_loss(
     snapshot: Snapshot, loss: Loss, bids: Indices, asks: Indices, *, room: Ints, free: Ints
 ) -> list[str]:

@@ -21,7 +21,7 @@ from db.repositories import leases, rounds
 from db.repositories.jobs import JobRecord
 from db.repositories.rounds import DemandRound
 from db.tables import Lease
-from market import feasible
+from market import feasible, sentences
 from market.explain import Candidate, Explanation, explain
 from market.money import format_credits
 from market.plan import Loss, Plan
@@ -106,7 +106,7 @@ def summary(record: JobRecord, market: Explanation | None, price: PriceToWin | N
     detail = demand.last_loss_detail or (market.detail if market else "")
     if loss is None:
         return "The job waits for the next round of its cell."
-    return f"The job waits, {loss.replace('_', ' ')}: {detail}.{_advice(price)}"
+    return f"{sentences.of_waiting(Loss(loss), detail)}.{_advice(price)}"
 
 
 def _advice(price: PriceToWin | None) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from market import sentences
 from market.mechanisms import get
 from market.plan import Loss
 
@@ -105,3 +106,37 @@ def test_partial_count_is_served_and_explained() -> None:
     check_plan(snapshot, plan)
     assert plan.count.tolist() == [4]
     assert plan.loss == (Loss.NO_CAPACITY,)
+
+
+@pytest.mark.parametrize(
+    ("loss", "detail", "said"),
+    [
+        (
+            Loss.LIMIT_BELOW_RESERVE,
+            "limit: offers 0.01 credits an hour, the cheapest fitting node asks 0.02",
+            "The job waits for a cheaper node: it offers 0.01 credits an hour, "
+            "the cheapest fitting node asks 0.02",
+        ),
+        (
+            Loss.OUTBID,
+            "cpu: needs 2 cores, the freest fitting node has 1 cores; bids of higher value took it",
+            "The job was outbid for cpu: it needs 2 cores, the freest fitting node has 1 cores; "
+            "bids of higher value took it",
+        ),
+        (
+            Loss.DEADLINE,
+            "deadline: 5 ms are left, the fastest fitting node needs 9 ms",
+            "The job waits for a node that is fast enough for its deadline: 5 ms are left, "
+            "the fastest fitting node needs 9 ms",
+        ),
+        (
+            Loss.CONSTRAINT,
+            "constraint: no node has all of arch:arm64",
+            "The job waits: no node has all of arch:arm64",
+        ),
+        (Loss.NO_ASK, sentences.NO_ASK, "The job waits: no node offers anything in this cell"),
+        (Loss.NO_CAPACITY, "", "The job waits: no capacity"),
+    ],
+)
+def test_a_waiting_job_says_its_topic_once(loss: Loss, detail: str, said: str) -> None:
+    assert sentences.of_waiting(loss, detail) == said
