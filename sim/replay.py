@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from market.measures import measures
-from market.mechanisms import get
+from market.mechanisms import get, payments
+from market.outcome import PaymentUnavailable
 from market.plan import Plan
 from market.repeating import unhurried
 from market.snapshot import PaymentRule, Policy, Snapshot
@@ -78,6 +79,8 @@ def _otherwise(recorded: Recorded, other: Other) -> Plan:
     changed = replace(recorded.snapshot, policy=other.policy(recorded.snapshot.policy))
     budget_ms = recorded.budget_ms if other.budget_ms is None else other.budget_ms
     mechanism = get(changed.policy.mechanism)
+    if changed.policy.payment not in payments(mechanism.name):
+        raise PaymentUnavailable(payment=changed.policy.payment, mechanism=mechanism.name)
     return mechanism.clear(unhurried(changed), budget_ms=budget_ms)
 
 

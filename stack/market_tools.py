@@ -34,7 +34,10 @@ Out = Annotated[Path, typer.Option("--out", help="File to write: .json or .npz."
 Budget = Annotated[int, typer.Option("--budget-ms", min=1, help="Time to search.")]
 Payment = Annotated[str, typer.Option("--payment", help="pay_as_bid, uniform, critical or vcg.")]
 Weights = Annotated[
-    str, typer.Option("--weights", help="For example cost=0.4,qos=0.3,energy=0.2,fairness=0.1.")
+    str,
+    typer.Option(
+        "--weights", help="For example cost=0.4,qos=0.3,energy=0.2; those not named are 0."
+    ),
 ]
 
 
@@ -71,7 +74,7 @@ def clear(
     with refusals():
         options = market_files.Options(
             mechanism=mechanism or None,
-            weights=parse_weights(weights) or None,
+            weights=_weights(weights),
             payment=_payment(payment),
             seed=None if seed < 0 else seed,
             budget_ms=budget_ms,
@@ -149,7 +152,7 @@ def replay(
 
     other = Other(
         mechanism=mechanism or None,
-        weights=parse_weights(weights) or None,
+        weights=_weights(weights),
         payment=_payment(payment),
         budget_ms=budget_ms or None,
     )
@@ -161,6 +164,14 @@ def replay(
     if plot_to is not None:
         plot(found, plot_to)
     _print(found, output)
+
+
+def _weights(text: str) -> dict[str, float] | None:
+    """All weights, those not named at 0; None where none is named."""
+    found = parse_weights(text)
+    if found and not any(found.values()):
+        raise typer.BadParameter("at least one must be above zero", param_hint="--weights")
+    return found or None
 
 
 def _payment(text: str) -> Any:

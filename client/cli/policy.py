@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,10 +133,14 @@ def parse_weights(text: str) -> dict[str, float]:
             why = f"there is no weight {name.strip()!r}: there are {', '.join(_WEIGHTS)}"
             raise typer.BadParameter(why, param_hint="--weights")
         try:
-            found[name.strip()] = float(value)
+            weight = float(value)
         except ValueError:
             why = f"{part!r} does not end with a number"
             raise typer.BadParameter(why, param_hint="--weights") from None
+        if not 0 <= weight < inf:
+            why = f"{part!r}: a weight is a finite number of at least 0"
+            raise typer.BadParameter(why, param_hint="--weights")
+        found[name.strip()] = weight
     return found
 
 

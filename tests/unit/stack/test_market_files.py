@@ -16,6 +16,7 @@ from market.snapshot import PaymentRule
 from sim.generators import random_snapshot
 from sim.hard import hard_arrays
 from sim.instances import InvalidInstance
+from sim.replay import Other, Recorded, replay
 from stack import market_files
 from stack.market_files import Options
 from stack.market_tools import app
@@ -150,3 +151,19 @@ def test_commands_generate_and_clear(tmp_path: Path, separable: Path) -> None:
     assert json.loads(told.stdout)["mechanism"] == "greedy"
     other = ["generate", "--bids", "3", "--asks", "2", "--out", str(tmp_path / "round.txt")]
     assert run.invoke(app, other).exit_code != 0
+
+
+@pytest.mark.parametrize("weights", ["cost=-1", "cost=nan", "qos=1e999", "cost=0,qos=0", "cost=x"])
+def test_weights_that_cannot_be_are_refused_before_anything_is_read(weights: str) -> None:
+    for command in (["clear", "--instance", "absent.json"], ["replay", "--last", "1"]):
+        found = CliRunner().invoke(app, [*command, "--weights", weights])
+        assert found.exit_code == 2
+        assert "--weights" in found.output
+
+
+def test_replay_refuses_a_payment_rule_that_the_mechanism_lacks() -> None:
+    recorded = Recorded(snapshot=random_snapshot(bids=9, asks=3, seed=1, load=3.0), budget_ms=20)
+    for mechanism, payment in (("hierarchical", "vcg"), ("first_price", "critical")):
+        other = Other(mechanism=mechanism, payment=payment)  # type: ignore[arg-type]
+        with pytest.raises(PaymentUnavailable, match=f"{payment}.*{mechanism}"):
+            replay(recorded, other)
