@@ -21,6 +21,7 @@ class Prediction:
     servable: bool
     loss: Loss | None  # the constraint to relax when not servable
     detail: str
+    refused: int  # asks that ``loss`` rules out, the last ones left
     candidates: int  # asks that may serve it
     candidates_with_room: int
     price_low: int  # micros per slot and hour: never under the cheapest candidate's reserve
@@ -41,8 +42,10 @@ def predict(
     codes = feasible.row_refusals(snapshot, bid)
     asks = np.flatnonzero(codes == feasible.FEASIBLE).astype(np.int32)
     if not len(asks):
-        loss, detail = losses.constraint_loss(snapshot, bid, *losses.closest(snapshot, bid))
-        return _unservable(loss, detail, limit=int(snapshot.bids.limit[bid]))
+        code, ask = losses.closest(snapshot, bid)
+        loss, detail = losses.constraint_loss(snapshot, bid, code, ask)
+        refused = int((codes == code).sum())
+        return _unservable(loss, detail, refused=refused, limit=int(snapshot.bids.limit[bid]))
     low, likely, high = _prices(snapshot, bid, asks, past)
     room = feasible.slots_that_fit(snapshot.asks.capacity[asks], snapshot.bids.demand[bid])
     slots = int(np.minimum(room, snapshot.bids.count[bid]).sum())
@@ -52,6 +55,7 @@ def predict(
         servable=True,
         loss=None,
         detail="",
+        refused=0,
         candidates=len(asks),
         candidates_with_room=int((room > 0).sum()),
         price_low=low,
@@ -130,11 +134,12 @@ def _ranks(snapshot: Snapshot, bids: Indices, ask: int) -> np.ndarray:
     return rank
 
 
-def _unservable(loss: Loss, detail: str, *, limit: int) -> Prediction:
+def _unservable(loss: Loss, detail: str, *, refused: int, limit: int) -> Prediction:
     return Prediction(
         servable=False,
         loss=loss,
         detail=detail,
+        refused=refused,
         candidates=0,
         candidates_with_room=0,
         price_low=0,

@@ -180,7 +180,9 @@ def _costs(spec: JobSpec, found: Prediction) -> Range:
 
 def _now(found: Prediction) -> RuledOut:
     """Why nobody could serve it at this moment, though somebody known could."""
-    return RuledOut(constraint=str(found.loss or Loss.NO_ASK), count=0, detail=found.detail)
+    return RuledOut(
+        constraint=str(found.loss or Loss.NO_ASK), count=found.refused, detail=found.detail
+    )
 
 
 def _unserviceable(spec: JobSpec, reasons: Sequence[RuledOut]) -> JobPlan:

@@ -56,6 +56,7 @@ def test_predict_unservable_says_which_constraint() -> None:
     assert not told.servable
     assert told.loss is Loss.RELIABILITY
     assert "0.9900" in told.detail
+    assert told.refused == 1
     assert told.start_ms is None
 
 
