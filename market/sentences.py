@@ -18,7 +18,7 @@ LABELS = {
     "accelerator_millis": ("accelerator", "accelerators", 1_000),
     "bandwidth_kbps": ("bandwidth", "Mbit/s", 1_000),
 }
-NO_ASK = "no node offers anything in this cell"
+NO_ASK = "no node of this cell has anything free to offer now"
 _TAKEN = "; bids of higher value took it"
 
 

@@ -134,7 +134,11 @@ def test_partial_count_is_served_and_explained() -> None:
             "constraint: no node has all of arch:arm64",
             "The job waits: no node has all of arch:arm64",
         ),
-        (Loss.NO_ASK, sentences.NO_ASK, "The job waits: no node offers anything in this cell"),
+        (
+            Loss.NO_ASK,
+            sentences.NO_ASK,
+            "The job waits: no node of this cell has anything free to offer now",
+        ),
         (Loss.NO_CAPACITY, "", "The job waits: no capacity"),
     ],
 )
