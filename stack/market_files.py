@@ -119,6 +119,30 @@ def clear(path: Path, options: Options) -> dict[str, Any]:
     return {"instance": path.name, **facts}
 
 
+def compare(path: Path, names: Sequence[str], options: Options) -> list[dict[str, Any]]:
+    """The figures of one instance file by each of the mechanisms ``names``, by one score.
+
+    ``bound`` is the least that any of them certifies, and ``gap`` is to it. Raises as ``clear``.
+    """
+    instance = read(path)
+    if not isinstance(instance, Snapshot):
+        raise InvalidInstance("a separable instance is cleared by hierarchical alone")
+    plans = {name: _clear_snapshot(instance, replace(options, mechanism=name)) for name in names}
+    bound = min(facts["bound"] for facts in plans.values())
+    return [
+        {
+            "mechanism": name,
+            **facts["measures"],
+            "bound": bound,
+            "gap": max(0.0, 1.0 - facts["welfare"] / bound) if bound > 0 else 0.0,
+            "bids_served": len({match["bid"] for match in facts["matches"]}),
+            "bids": facts["bids"],
+            "round_ms": facts["timings_ms"]["round_ms"],
+        }
+        for name, facts in plans.items()
+    ]
+
+
 def _clear_arrays(arrays: Arrays, options: Options) -> dict[str, Any]:
     if options.mechanism not in (None, "hierarchical"):
         mechanisms.get(str(options.mechanism))

@@ -16,7 +16,7 @@ from client.cli.options import ContextName, Output, OutputFormat, connect, time_
 from client.cli.output import Column, console, print_json, stack, table
 from client.cli.policy import parse_weights
 from client.errors import ConfigError, NotFound
-from stack.plan_view import show_plan
+from stack.plan_view import show_comparison, show_plan
 from stack.replay_plot import plot
 
 if TYPE_CHECKING:
@@ -86,6 +86,33 @@ def clear(
         print_json(facts)
     else:
         show_plan(facts)
+
+
+@app.command()
+def compare(
+    instance: Annotated[Path, typer.Option("--instance", help="Instance file, .json or .npz.")],
+    only: Annotated[
+        str, typer.Option("--mechanisms", help="Names, separated by commas; all but exact.")
+    ] = "",
+    budget_ms: Budget = 1_000,
+    weights: Weights = "",
+    payment: Payment = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Clear an instance file by several mechanisms; one score, one table."""
+    from market.mechanisms import names
+    from stack import market_files
+
+    options = market_files.Options(
+        weights=_weights(weights), payment=_payment(payment), budget_ms=budget_ms
+    )
+    chosen = [name for name in only.split(",") if name] or [n for n in names() if n != "exact"]
+    with refusals():
+        rows = market_files.compare(instance, chosen, options)
+    if as_json:
+        print_json(rows)
+    else:
+        show_comparison(rows)
 
 
 @app.command()

@@ -29,6 +29,31 @@ _VALUES: tuple[Column[Row], ...] = (
 )
 
 
+_FIGURES: tuple[Column[Row], ...] = (
+    Column(title="MECHANISM", read=lambda row: str(row["mechanism"])),
+    Column(title="WELFARE", read=lambda row: f"{row['welfare']:.6g}", right=True),
+    Column(title="GAP", read=lambda row: f"{row['gap']:.2%}", right=True),
+    Column(title="BIDS", read=lambda row: str(row["bids_served"]), right=True),
+    Column(title="SLOTS", read=lambda row: str(row["slots"]), right=True),
+    Column(title="DEMAND", read=lambda row: f"{row['demand_served']:.4g}", right=True),
+    Column(
+        title="REVENUE/H",
+        read=lambda row: format_credits(row["revenue_micros_per_hour"]),
+        right=True,
+    ),
+    Column(title="LATENCY", read=lambda row: f"{row['latency_ms']:.1f} ms", right=True),
+    Column(title="JAIN", read=lambda row: f"{row['jain']:.3f}", right=True),
+    Column(title="MS", read=lambda row: f"{row['round_ms']:.0f}", right=True),
+)
+
+
+def show_comparison(rows: list[Row]) -> None:
+    """Print one line for each mechanism, the best first."""
+    best_first = sorted(rows, key=lambda row: -row["welfare"])
+    head = f"{rows[0]['bids']} bids, least certified bound {rows[0]['bound']:.6g}"
+    console().print(stack(head, "", table(best_first, _FIGURES)))
+
+
 def show_plan(facts: Row) -> None:
     """Print the plan that ``facts`` tell, of a round or of a separable instance."""
     matches: list[Row] = facts["matches"]

@@ -13,6 +13,7 @@ from .exits import ExitCode
 COMMANDS = {
     "replay": "Clear recorded rounds again, under another mechanism, weights or payment rule.",
     "clear": "Clear an instance file and print the plan.",
+    "compare": "Clear an instance file by several mechanisms.",
     "convert": "Turn trace files into an instance file.",
     "generate": "Write a synthetic instance file.",
 }

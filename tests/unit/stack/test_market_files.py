@@ -167,3 +167,17 @@ def test_replay_refuses_a_payment_rule_that_the_mechanism_lacks() -> None:
         other = Other(mechanism=mechanism, payment=payment)  # type: ignore[arg-type]
         with pytest.raises(PaymentUnavailable, match=f"{payment}.*{mechanism}"):
             replay(recorded, other)
+
+
+def test_compare_has_one_bound_for_all(instance: Path, separable: Path) -> None:
+    run = CliRunner()
+    command = ["compare", "--instance", str(instance), "--budget-ms", "40"]
+    rows = json.loads(run.invoke(app, [*command, "--json"]).stdout)
+    assert {row["mechanism"] for row in rows} == set(mechanisms.names()) - {"exact"}
+    assert len({row["bound"] for row in rows}) == 1
+    assert all(row["welfare"] <= row["bound"] * (1 + 1e-9) for row in rows)
+    shown = run.invoke(app, [*command, "--mechanisms", "greedy,random"])
+    assert shown.exit_code == 0, shown.output
+    assert "greedy" in shown.output
+    assert run.invoke(app, [*command, "--mechanisms", "magic"]).exit_code != 0
+    assert run.invoke(app, ["compare", "--instance", str(separable)]).exit_code != 0
