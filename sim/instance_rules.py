@@ -47,7 +47,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "received": (0, 1 + SHARE_SLACK),
     "zone_latency_ms": (0, 1e9),
     "standing_price": (0, MICROS_MAX),
-    "carried_price": (0, 1e300),
+    "carried_price": (0, 1e9),
 }
 
 

@@ -73,6 +73,7 @@ def changed(text: str, path: tuple[Any, ...], value: Any) -> str:
         (("zone_latency_ms", 0, 1), -5, r"zone_latency_ms\[0\]\[1\]"),
         (("standing_price", 0, 0), "nan", r"standing_price\[0\]\[0\]"),
         (("carried_price",), [[1.0] * 4], r"carried_price.*3 × 4"),
+        (("carried_price",), [[1e300] * 4] * ASKS, r"carried_price\[0\]\[0\]"),
         (("admits",), [[True]], "admits"),
         (("seed",), "x", "seed"),
         (("seed",), -5, "seed"),
