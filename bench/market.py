@@ -28,7 +28,7 @@ from market.factors import problem_of
 from market.hierarchy import tree as cell_tree
 from market.hierarchy.curves import ground_of
 from market.hierarchy.messages import BidRows, Form
-from market.kernels import auction
+from market.kernels import clearing
 from market.kernels.problem import Problem
 from market.mechanisms import get
 from market.pricing import floors
@@ -121,7 +121,7 @@ def _split(
     problem: Problem, name: str, places: Callable[[int], tuple[Indices, Indices]], budget_ms: int
 ) -> list[Row]:
     one = np.ones(problem.bids, np.int64)
-    clear = partial(auction.clear, problem, count_min=one, seed=1, threads=2, repeatable=True)
+    clear = partial(clearing.clear, problem, count_min=one, seed=1, threads=2, repeatable=True)
     clear(budget_ms=20)  # compiled
     flat, wall, cpu = timed(partial(clear, budget_ms=budget_ms))
     common: Row = {"instance": name, "cells": 1, "workers": 2, "welfare": flat.welfare}

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from market.kernels import auction
+from market.kernels import clearing
 from market.mechanisms import get, names
 from market.snapshot import Snapshot
 from sim import traces
@@ -65,7 +65,7 @@ def separable_arrays(path: Path) -> Arrays | None:
 def clear_separable(arrays: Arrays, *, budget_ms: int, seed: int = 0) -> dict[str, Any]:
     """Clears a separable instance by the kernels of ``hierarchical``."""
     bids = len(arrays["bid_limit"])
-    solution = auction.clear(
+    solution = clearing.clear(
         hard_problem(arrays), count_min=np.ones(bids, np.int64), budget_ms=budget_ms, seed=seed
     )
     welfare = float(hard_values(arrays, solution.bid, solution.ask).sum())

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from market.kernels import auction
+from market.kernels import clearing
 from market.snapshot import Floats
 from sim.hard import Arrays, hard_arrays, hard_problem
 
@@ -27,13 +27,13 @@ def case(bids: int, nodes: int, zones: int, seed: int, round_number: int = 0) ->
 
 def cleared(
     arrays: Arrays, budget_ms: int, carried: Floats | None, *, repeatable: bool = False
-) -> auction.Solution:
+) -> clearing.Solution:
     """Our plan in ``budget_ms``, the building of the problem included.
 
     With ``repeatable`` it is the plan of an idle machine, however long it takes here.
     """
     one = np.ones(len(arrays["bid_limit"]), np.int64)
-    return auction.clear(
+    return clearing.clear(
         hard_problem(arrays),
         count_min=one,
         budget_ms=budget_ms,

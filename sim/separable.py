@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from market.kernels import auction
+from market.kernels import clearing
 from market.snapshot import Bools, Floats, Indices
 from sim.hard import Arrays, hard_problem, hard_values
 from sim.instance_rules import InvalidInstance
@@ -96,7 +96,7 @@ def clear_separable(
     started = time.perf_counter()
     problem = hard_problem(arrays)
     build_ms = (time.perf_counter() - started) * 1e3
-    solution = auction.clear(
+    solution = clearing.clear(
         problem,
         count_min=np.ones(problem.bids, np.int64),
         budget_ms=budget_ms,

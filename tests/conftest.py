@@ -3,10 +3,16 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from db.engine import SessionFactory, make_engine, session_factory
+
+# The same examples in every run; `--hypothesis-profile=searching` looks for others.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("searching", max_examples=1_000)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 from market.hierarchy.cells import NOWHERE, Lots
 from market.hierarchy.curves import Ground, problem_on
 from market.hierarchy.messages import BidRows
-from market.kernels import auction, schedule
+from market.kernels import clearing, schedule
 from market.kernels.auction import Auction
 from market.kernels.cells import best_cells
 from market.kernels.pace import NEVER_LATE, Pace
@@ -49,7 +49,7 @@ class Level:
             return chosen
         # No search: cells do that, on their nodes.
         effort = {"threads": threads, "price_looks": NEVER_LATE, "phases": 0}
-        plan = auction.clear(
+        plan = clearing.clear(
             problem, count_min=np.ones(len(rows), np.int64), budget_ms=round(budget_ms),
             seed=seed, effort=effort,
         )  # fmt: skip

@@ -25,8 +25,9 @@ from market.hierarchy.curves import Ground, ground_of, steps_of
 from market.hierarchy.levels import Level
 from market.hierarchy.messages import PLAIN, BidRows, Column, Form, Traffic, pack, unpack
 from market.kernels import schedule
-from market.kernels.placement import ANNEAL_HEATS, ANNEAL_LAST, PHASES
+from market.kernels.placement import ANNEAL_HEATS, ANNEAL_LAST
 from market.kernels.problem import Problem
+from market.kernels.schedule import PHASES
 from market.snapshot import Floats, Indices, Ints
 
 ROOT_SHARE = 0.55  # of the budget, planned as for a clearing of which prices take a part

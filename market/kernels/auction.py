@@ -1,28 +1,21 @@
-"""The Lagrangian auction on a ``Problem``: prices, lists, greedy, annealing, certified bound.
+"""The Lagrangian auction on a ``Problem``: what its stages do; ``clearing.py`` says in what order.
 
 Stages: prices per node and resource by a smoothed dual on candidate lists that are redrawn as the
 temperature falls (the first ones left out where the last round's prices are carried); lists of the
 best nodes at these prices by one pass over all pairs, which also gives a bound that holds for the
-whole problem; greedy by reduced value; what found no place looks at all nodes with room; annealing
-by insertion and ejection until the budget is used.
-
-How much each stage does is planned from the sizes and the budget alone, so that the same problem
-and budget give the same plan; only when the machine is slower than planned does the wall clock cut
-the search short (``cut_short`` in the timings).
+whole problem.
 """
 
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from market.kernels import first_prices, pairs, prices
 from market.kernels.pace import Pace
-from market.kernels.placement import PHASES, Lists, Placement, joined
+from market.kernels.placement import Lists
 from market.kernels.problem import (
     Problem,
     Singles,
@@ -31,50 +24,20 @@ from market.kernels.problem import (
     in_lanes,
     lanes_of,
 )
-from market.kernels.schedule import (
-    CARRIED_FROM,
-    CARRIED_PRICES_SHARE,
-    DRAFT_HEATS,
-    LAST_SHARE,
-    LAST_STEPS,
-    LAST_STEPS_MIN,
-    LIST_HEAT,
-    LIST_WIDTHS,
-    PRICES_SHARE,
-    STAGES,
-    Draft,
-    Schedule,
-    Stage,
-)
-from market.snapshot import Floats, Indices, Ints
+from market.kernels.schedule import DRAFT_HEATS, Draft, Schedule, Stage
+from market.snapshot import Floats, Indices
 
 T = TypeVar("T")
 
-THREADS = max(1, min(2, os.cpu_count() or 1))
 NOISE_ROWS = 16
 NOISE_MAX = 6.0
 SILENCE = np.zeros((1, 1, 1), np.float32)
 MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
 ENOUGH = 0.6  # of the steps of a stage, for its prices to be of use
+AHEAD = 0.66  # of a pass for the bound: done by one thread while another fills
 SAMPLE = 40  # bids looked at to know values and reach
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
-PRICES_GUARD = 0.5  # of the budget by the clock: after it the prices are left as they are
-SEARCH_GUARD = 0.97  # of the budget by the clock: after it the search ends
-
-
-@dataclass(slots=True, kw_only=True)
-class Solution:
-    """Matches in the caller's indices, and what certifies them."""
-
-    bid: Indices  # (k,)
-    ask: Indices  # (k,)
-    count: Ints  # (k,)
-    welfare: float  # in single precision values; callers score again
-    bound: float
-    price: Floats  # (m, R) shadow prices in the caller's node order
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    effort: dict[str, float] = field(default_factory=dict)  # see ``Pace``: repeats this very run
 
 
 class Auction:
@@ -85,12 +48,13 @@ class Auction:
         self.pace = pace
         threads = self.threads = pace.threads
         self.random = np.random.default_rng(seed)
-        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self.timings: dict[str, float] = {}
         self.scale = np.maximum(problem.capacity.mean(axis=0), 1e-9)
         self.bulk = np.maximum((problem.demand / self.scale).max(axis=1), 1e-9)
         self.price = np.zeros(problem.capacity.shape)
         self.bound = np.inf  # the least dual seen, by any of the passes over all pairs
+        self.certified = self.price  # at which it was
         lanes = self.lanes = lanes_of(problem)
         self.candidates = pairs.CANDIDATES[lanes]
         self.node_lanes = (
@@ -104,7 +68,8 @@ class Auction:
         some = self.random.permutation(problem.bids)[:SAMPLE].astype(np.int32)
         sample = problem.of_bids(some)
         self.mean_value = self._mean_value(sample, self.bulk[some])
-        self.schedule = Schedule.of(problem, reach=self._reach(sample), threads=threads)
+        nodes, blocks = self._reach(sample)
+        self.schedule = Schedule.of(problem, reach=nodes, lanes=blocks * lanes, threads=threads)
 
     def close(self) -> None:
         """Ends the threads."""
@@ -116,7 +81,9 @@ class Auction:
         if self.pool is None or size < least:
             return [work(0, size)]
         edges = np.linspace(0, size, self.threads + 1).astype(int).tolist()
-        return list(self.pool.map(work, edges[:-1], edges[1:]))
+        others = [self.pool.submit(work, low, high) for low, high in pairwise(edges[1:])]
+        first = work(edges[0], edges[1])
+        return [first, *(other.result() for other in others)]
 
     def _pair_arrays(self, problem: Problem) -> tuple[Any, ...]:
         """The common arguments of the kernel over all pairs at the present prices."""
@@ -130,12 +97,12 @@ class Auction:
             problem.latency,
         )  # fmt: skip
 
-    def _reach(self, sample: Problem) -> float:
-        """How many nodes are near enough and of a fitting class for a bid, by a sample."""
+    def _reach(self, sample: Problem) -> tuple[float, float]:
+        """How many nodes, and blocks, are near enough and of a fitting class for a bid."""
         near = sample.latency[sample.zone][:, sample.block_zone]
         fits = near <= sample.latency_max[:, None]
         fits &= sample.compatible[sample.bid_class][:, sample.block_class]
-        return float((fits @ np.diff(sample.block_start)).mean())
+        return float((fits @ np.diff(sample.block_start)).mean()), float(fits.sum(axis=1).mean())
 
     def _mean_value(self, sample: Problem, bulk: Floats) -> float:
         """Value for each unit of bulk that bids could have with all nodes free, by a sample."""
@@ -157,20 +124,50 @@ class Auction:
         return self.noise
 
     def lists(self, *, width: int, heat: float) -> Lists:
-        """New candidate lists at the present prices, spread by ``heat`` × mean value."""
+        """New candidate lists at the present prices, spread by ``heat`` × mean value; a bound."""
         problem = self.problem
         ask = np.empty((problem.bids, width), np.int32)
         value = np.empty((problem.bids, width), np.float32)
-        arrays = self._pair_arrays(problem)
-        spread = (heat * self.mean_value * self.bulk).astype(np.float32)
         best = np.zeros(problem.bids, np.float32)
-        noise = self._noise() if heat else SILENCE
-        self.in_parts(
-            lambda low, high: self.candidates(low, high, *arrays, noise, spread, ask, value, best),
-            problem.bids,
-        )
-        self.bound = min(self.bound, self._dual(best))
+        self.in_parts(self._pass(ask, value, best, heat), problem.bids)
+        self._certify(best)
         return self._valued(problem, ask, value)
+
+    def begin_bound(self) -> Callable[[], None]:
+        """Begins a pass for the bound at the present prices alone; what it returns ends it.
+
+        Another thread goes ahead meanwhile: the caller has work for one thread.
+        """
+        bids = self.problem.bids
+        best = np.zeros(bids, np.float32)
+        none = np.empty((bids, 0))
+        work = self._pass(none.astype(np.int32), none.astype(np.float32), best, 0.0)
+        ahead = int(AHEAD * bids) if self.pool else 0
+        other = self.pool.submit(work, 0, ahead) if self.pool else None
+
+        def end() -> None:
+            work(ahead, bids)
+            if other is not None:
+                other.result()
+            self._certify(best)
+
+        return end
+
+    def _pass(
+        self, ask: Indices, value: Singles, best: Singles, heat: float
+    ) -> Callable[[int, int], None]:
+        """The pass over all pairs of bids ``low`` to ``high``, at the present prices."""
+        arrays = self._pair_arrays(self.problem)
+        spread = (heat * self.mean_value * self.bulk).astype(np.float32)
+        noise = self._noise() if heat else SILENCE
+        return lambda low, high: self.candidates(
+            low, high, *arrays, noise, spread, ask, value, best
+        )
+
+    def _certify(self, best: Singles) -> None:
+        bound = self._dual(best)
+        if bound < self.bound:
+            self.bound, self.certified = bound, self.price.copy()
 
     def random_lists(self, problem: Problem, *, width: int, seed: int) -> Lists:
         """Lists of nodes drawn evenly among those that each bid of ``problem`` could use."""
@@ -289,129 +286,3 @@ class Auction:
         slack = 2e-6 * largest.astype(np.float64)
         surplus = (best.astype(np.float64) + slack) * problem.count
         return float((self.price * problem.capacity).sum() + surplus.sum())
-
-
-def clear(
-    problem: Problem,
-    *,
-    count_min: Ints,
-    budget_ms: int,
-    seed: int,
-    carried: Floats | None = None,
-    threads: int = THREADS,
-    repeatable: bool = False,
-    effort: Mapping[str, float] | None = None,
-) -> Solution:
-    """The best plan found in about ``budget_ms``; ``carried`` (m, R) in the caller's node order.
-
-    With ``repeatable`` the clock is never looked at, so that a slow machine takes longer instead of
-    ending earlier; with the ``effort`` of an earlier solution that very run is repeated.
-    """
-    started = time.perf_counter()
-    if not problem.bids or not problem.nodes:
-        none = np.zeros(0, np.int32)
-        price = np.zeros(problem.capacity.shape)
-        return Solution(
-            bid=none, ask=none, count=none.astype(np.int64), welfare=0.0, bound=0.0, price=price
-        )
-    pace = Pace(threads=threads) if effort is None else Pace.repeating(effort)
-    if effort is None and not repeatable:
-        pace.prices_until = started + PRICES_GUARD * budget_ms / 1e3
-        pace.search_until = started + SEARCH_GUARD * budget_ms / 1e3
-    auction = Auction(problem, seed=seed, pace=pace)
-    try:
-        return _clear(auction, count_min, budget_ms, carried, started)
-    finally:
-        auction.close()
-
-
-def _clear(
-    auction: Auction,
-    count_min: Ints,
-    budget_ms: int,
-    carried: Floats | None,
-    started: float,
-) -> Solution:
-    problem, timings = auction.problem, auction.timings
-
-    def lap(name: str, since: float) -> float:
-        now = time.perf_counter()
-        timings[name] = timings.get(name, 0.0) + (now - since) * 1e3
-        return now
-
-    now = lap("prepare_ms", started)
-    schedule = auction.schedule
-    width = schedule.list_width(budget_ms)
-    planned = schedule.pass_ms(width)  # the final lists, and with them the bound
-    if carried is not None:
-        auction.price = np.maximum(carried[problem.node], 0.0)
-        cooled = _cool(auction, STAGES[CARRIED_FROM:], CARRIED_PRICES_SHARE * (budget_ms - planned))
-        planned += cooled
-    else:
-        room = PRICES_SHARE * (budget_ms - planned)
-        draft = schedule.draft(room)
-        auction.first_prices(draft)
-        cooled = _cool(auction, STAGES, room - schedule.draft_ms(draft))
-        planned += schedule.draft_ms(draft) + cooled
-    now = lap("prices_ms", now)
-    lists = auction.lists(width=width, heat=LIST_HEAT if width < LIST_WIDTHS[0] else 0.0)
-    now = lap("lists_ms", now)
-    if not cooled:
-        planned += schedule.pass_ms(0)
-        steps = schedule.steps(LAST_STEPS, LAST_SHARE * (budget_ms - planned), width=width)
-        steps = max(steps, LAST_STEPS_MIN)
-        auction.move_prices(lists, LAST_STEPS, steps)
-        auction.lists(width=0, heat=0.0)  # for the bound at the new prices alone
-        planned += schedule.stage_ms(LAST_STEPS, steps, width=width)
-        now = lap("prices_ms", now)
-    placement = Placement(auction, lists)
-    placement.fill()
-    affordable = planned + schedule.look_ms() < budget_ms
-    # Where most are left over, few nodes were listed, and what is free must be looked for.
-    if affordable or 2 * (placement.at < 0).sum() > len(placement.bid):
-        placement.fill_anywhere()
-        planned += schedule.look_ms()
-    now = lap("greedy_ms", now)
-    moves = schedule.moves(budget_ms - planned - schedule.fill_ms())
-    if moves:
-        placement.anneal(moves=moves)
-        timings["cut_short"] = float(auction.pace.cut_short(PHASES))
-        timings["moves"] = float(moves)
-    placement.settle(count_min)
-    lap("search_ms", now)
-    bid, ask, count = placement.matches()
-    price = np.zeros_like(auction.price)
-    price[problem.node] = auction.price
-    timings["total_ms"] = (time.perf_counter() - started) * 1e3
-    return Solution(
-        bid=bid,
-        ask=ask,
-        count=count,
-        welfare=float(placement.worth.sum()),
-        bound=auction.bound,
-        price=price,
-        timings_ms=timings,
-        effort=auction.pace.effort,
-    )
-
-
-def _cool(auction: Auction, stages: tuple[Stage, ...], room: float) -> float:
-    """Stage after stage within ``room`` milliseconds; returns their nominal cost."""
-    spent = 0.0
-    for number, stage in enumerate(stages):
-        cost = _run_stage(auction, stage, room - spent, seed=number + 1)
-        spent += cost
-        if not cost:
-            break
-    return spent
-
-
-def _run_stage(auction: Auction, stage: Stage, room: float, *, seed: int) -> float:
-    """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
-    steps = auction.schedule.steps(stage, room)
-    if not steps or auction.pace.prices_late():
-        return 0.0
-    drawn = auction.random_lists(auction.problem, width=stage.drawn, seed=seed)
-    lists = joined(auction.lists(width=stage.listed, heat=stage.spread), drawn)
-    moved = auction.move_prices(lists, stage, steps)
-    return auction.schedule.stage_ms(stage, steps) if moved else 0.0

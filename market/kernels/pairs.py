@@ -70,59 +70,61 @@ def cut_at_least(
     return low
 
 
+@kernel
+def keep_best(
+    lanes: int,
+    i: int,
+    groups: int,
+    alive: int,
+    bottom: np.float32,
+    top: np.float32,
+    value: Singles,
+    peak: Singles,
+    found: Singles,
+    place: Indices,
+    ask: Indices,
+    rank: Singles,
+) -> None:
+    """The places of the highest of ``value`` into ``ask[i]``: first by peaks, then one by one.
+
+    As many groups as values are wanted, those of the highest peaks, hold all that is wanted.
+    """
+    wanted, rows = ask.shape[1], lanes // PEAKS
+    cut = FEASIBLE
+    if alive > wanted:
+        cut = cut_at_least(peak, groups, wanted, just_below(bottom), top)
+    count = 0
+    for group in range(groups):
+        if peak[group] > cut:
+            first = (group // PEAKS) * lanes + group % PEAKS
+            for row in range(rows):
+                x = value[first + row * PEAKS]
+                found[count], place[count] = x, first + row * PEAKS
+                count += 1 if x > cut else 0
+    tied = cut
+    if count > wanted:
+        least = top
+        for x in range(count):
+            least = min(least, found[x])
+        tied, cut = cut_at_most(found, count, wanted, just_below(least), top)
+    kept = 0
+    for x in range(count):
+        if found[x] > cut and kept < wanted:
+            rank[i, kept], ask[i, kept] = found[x], place[x]
+            kept += 1
+    if kept < wanted < count:  # equals: other bids begin with others of them
+        for y in range(count):
+            x = (i + y) % count
+            if tied < found[x] <= cut and kept < wanted:
+                rank[i, kept], ask[i, kept] = found[x], place[x]
+                kept += 1
+    for k in range(kept, wanted):
+        ask[i, k], rank[i, k] = -1, NEVER
+
+
 def _candidates(lanes: int) -> Callable[..., None]:
     """The kernel for blocks of ``lanes`` lanes; see ``candidates``."""
     rows = lanes // PEAKS
-
-    @kernel
-    def keep_best(
-        i: int,
-        groups: int,
-        alive: int,
-        bottom: np.float32,
-        top: np.float32,
-        value: Singles,
-        peak: Singles,
-        found: Singles,
-        place: Indices,
-        ask: Indices,
-        rank: Singles,
-    ) -> None:
-        """The places of the highest of ``value`` into ``ask[i]``: first by peaks, then one by one.
-
-        As many groups as values are wanted, those of the highest peaks, hold all that is wanted.
-        """
-        wanted = ask.shape[1]
-        cut = FEASIBLE
-        if alive > wanted:
-            cut = cut_at_least(peak, groups, wanted, just_below(bottom), top)
-        count = 0
-        for group in range(groups):
-            if peak[group] > cut:
-                first = (group // PEAKS) * lanes + group % PEAKS
-                for row in range(rows):
-                    x = value[first + row * PEAKS]
-                    found[count], place[count] = x, first + row * PEAKS
-                    count += 1 if x > cut else 0
-        tied = cut
-        if count > wanted:
-            least = top
-            for x in range(count):
-                least = min(least, found[x])
-            tied, cut = cut_at_most(found, count, wanted, just_below(least), top)
-        kept = 0
-        for x in range(count):
-            if found[x] > cut and kept < wanted:
-                rank[i, kept], ask[i, kept] = found[x], place[x]
-                kept += 1
-        if kept < wanted < count:  # equals: other bids begin with others of them
-            for y in range(count):
-                x = (i + y) % count
-                if tied < found[x] <= cut and kept < wanted:
-                    rank[i, kept], ask[i, kept] = found[x], place[x]
-                    kept += 1
-        for k in range(kept, wanted):
-            ask[i, k], rank[i, k] = -1, NEVER
 
     @kernel
     def candidates(
@@ -242,7 +244,9 @@ def _candidates(lanes: int) -> Callable[..., None]:
             best[i] = max(np.float32(0.0), truly if noisy else top)
             if wanted == 0:
                 continue
-            keep_best(i, number * PEAKS, alive, bottom, top, value, peak, found, place, ask, rank)
+            keep_best(
+                lanes, i, number * PEAKS, alive, bottom, top, value, peak, found, place, ask, rank
+            )
             for k in range(wanted):
                 at = ask[i, k]
                 if at >= 0:

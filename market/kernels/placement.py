@@ -8,15 +8,16 @@ import numpy as np
 from market.kernels import annealing, filling, pairs, search
 from market.kernels.chance import Words
 from market.kernels.problem import Singles, in_lanes
+from market.kernels.schedule import PHASES
 from market.snapshot import Indices, Ints
 
 if TYPE_CHECKING:
     from market.kernels.auction import Auction
 
-PHASES = 24
 # First temperature in mean item values by moves for each item, up to so many; the last.
 ANNEAL_HEATS = ((50.0, 0.03), (200.0, 0.05), (600.0, 0.1), (np.inf, 0.15))
 ANNEAL_LAST = 0.005
+SHARED = 8_192  # bids whose surplus is worth a second thread
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Placement:
                 low, high, lists.ask, lists.value, problem.demand, auction.price, self.surplus
             ),
             problem.bids,
+            least=SHARED,
         )
 
     def fill(self, bids: Indices | None = None) -> None:
@@ -141,7 +143,10 @@ class Placement:
         if auction.pool is None or threads == 1:
             work(0)
         else:
-            list(auction.pool.map(work, range(threads)))
+            others = [auction.pool.submit(work, mine) for mine in range(1, threads)]
+            work(0)
+            for other in others:
+                other.result()
 
     def settle(self, count_min: Ints) -> None:
         """Bids with fewer slots than they must have get the rest or nothing; then fills gaps.

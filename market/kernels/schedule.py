@@ -36,7 +36,7 @@ class Draft:
     steps: int
 
 
-DRAFTS = (Draft(200, 32, 7), Draft(400, 32, 8), Draft(1_000, 48, 12))
+DRAFTS = (Draft(150, 24, 6), Draft(400, 32, 8), Draft(1_000, 48, 12))
 DRAFT_HEATS = (0.05, 0.005)
 DRAFT_SHARE = 0.2  # of the time for prices, if there is more than one draft to choose from
 STAGES = (
@@ -48,27 +48,38 @@ STAGES = (
     Stage(48, 16, 0.0004, 80, (0.0001, 0.00004), (0.001, 0.0002)),
 )
 CARRIED_FROM = 1  # the stage at which carried prices are taken up again
-LAST_STEPS = Stage(0, 0, 0.0, 12, (0.012, 0.002), (0.04, 0.01))  # on the final lists, if hurried
-LAST_STEPS_MIN, LAST_SHARE = 6, 0.5  # of the time left
-LIST_WIDTHS = (128, 64, 32, 24, 16)  # the widest that leaves half of the budget
+# On the final lists, before insertion; without a stage before, each node gets its own price here.
+LAST_STEPS = Stage(0, 0, 0.0, 12, (0.015, 0.005), (0.04, 0.01))
+# Warm prices, at which more nodes look alike, let greedy insertion go wrong less often.
+WARM_STEPS = Stage(0, 0, 0.0, 12, (0.02, 0.015), (0.04, 0.01))
+LAST_STEPS_MIN = 6
+LAST_SHARE, WARM_SHARE = 0.5, 0.15  # of the time left: without a stage before, and after one
+LIST_WIDTHS = (128, 64, 32, 24, 16)
+WIDTH_HURRIED = 32  # at most so wide where there is only time for a few steps
+LISTED_SHARE = 32  # of the nodes in reach for one in a list: prices moved on lists still certify
 LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
-PRICES_SHARE = 0.6  # of the budget left beside lists and bound
-CARRIED_PRICES_SHARE = 0.5
+PRICES_SHARE = 0.5  # of the budget left beside lists and bound
+CARRIED_SHARE = 0.5
 LEAST = 0.5  # of a stage's steps: stopped sooner, prices are still too hot and worse than before
 # Nominal speeds of one thread, in work for each millisecond.
-LANE_ROWS_PER_MS = 5_500_000
+LANE_ROWS_PER_MS = 8_500_000
 LANE_ROWS_BESIDE = 4  # what a pair costs beside its features and attributes, in rows
-KEPT_PER_MS = 27_000
+KEPT_PER_MS = 30_000
 LISTED_PER_MS = 140_000
 DRAWN_PER_MS = 30_000
 DRAFTED_PER_MS = 45_000
 FACTORS_PER_MS = 400_000
-STEP_MS = 0.3  # of a price step, beside its lists
-FILLED_PER_MS = 2_000
-LOOKED_PER_MS = 1_500_000
+STEP_MS = 0.1  # of a price step, beside its lists and nodes
+STEPPED_PER_MS = 80_000  # prices in a step
+PREPARE_MS = 0.5
+FILLED_PER_MS = 3_500
+LOOKED_PER_MS, LOOKERS_PER_MS = 1_500_000, 2_500  # pairs, and the bids that they are of
 MOVES_PER_MS = 12_000
 MOVES_PER_MS_LARGE = 5_000  # when the state no longer fits the cache
 LARGE_ITEMS = 20_000
+PHASES = 24  # of a search
+PHASE_MS = 0.07  # of a phase, beside its items and moves
+PHASED_PER_MS = 20_000
 MOVES_PER_ITEM_MAX = 60_000  # more change nothing that could be seen
 
 
@@ -82,10 +93,11 @@ class Schedule:
     rows: int  # of features and attributes, that a pair's value takes
     items: int
     reach: float  # nodes near enough for a bid, on average
+    lanes: float  # lanes of the blocks that they lie in
     threads: int
 
     @classmethod
-    def of(cls, problem: Problem, *, reach: float, threads: int) -> "Schedule":
+    def of(cls, problem: Problem, *, reach: float, lanes: float, threads: int) -> "Schedule":
         """The schedule of ``problem``."""
         resources = problem.demand.shape[1]
         rows = len(problem.feature) + resources + len(problem.attribute) + len(problem.unit_price)
@@ -96,12 +108,13 @@ class Schedule:
             rows=rows,
             items=int(problem.count.sum()),
             reach=reach,
+            lanes=lanes,
             threads=threads,
         )
 
     def pass_ms(self, width: int) -> float:
         """One pass over all pairs that keeps ``width`` candidates of each bid."""
-        passed = self.bids * self.reach * (LANE_ROWS_BESIDE + self.rows) / LANE_ROWS_PER_MS
+        passed = self.bids * self.lanes * (LANE_ROWS_BESIDE + self.rows) / LANE_ROWS_PER_MS
         return (passed + self.bids * width / KEPT_PER_MS) / self.threads
 
     def stage_ms(self, stage: Stage, steps: int, *, width: int = 0) -> float:
@@ -109,7 +122,8 @@ class Schedule:
         passes = self.pass_ms(stage.listed) if stage.listed else 0.0
         width += stage.listed + stage.drawn
         work = self.bids * (stage.drawn / DRAWN_PER_MS + steps * width / LISTED_PER_MS)
-        return passes + work / self.threads + steps * STEP_MS
+        prices_ms = self.nodes * self.resources / STEPPED_PER_MS
+        return passes + work / self.threads + steps * (STEP_MS + prices_ms)
 
     def steps(self, stage: Stage, room: float, *, width: int = 0) -> int:
         """How many steps of a stage fit in ``room`` milliseconds; 0 where too few would."""
@@ -130,13 +144,30 @@ class Schedule:
         return fit[-1] if fit else DRAFTS[0]
 
     def list_width(self, budget_ms: float) -> int:
-        """Candidates of each bid in the final lists."""
-        fit = (width for width in LIST_WIDTHS if 2.0 * self.pass_ms(width) < budget_ms)
-        return next(fit, LIST_WIDTHS[-1])
+        """Candidates of each bid in the final lists; wide ones if they take half of the budget."""
+        for width in LIST_WIDTHS:
+            least = self.hurried_ms(width) if width <= WIDTH_HURRIED else 2.0 * self.pass_ms(width)
+            if least < budget_ms:
+                return width
+        return LIST_WIDTHS[-1]
+
+    def hurried_ms(self, width: int) -> float:
+        """The least that gives a plan: first prices, lists, a few steps on them, insertion."""
+        steps_ms = self.stage_ms(LAST_STEPS, LAST_STEPS_MIN, width=width)
+        bound_ms = self.pass_ms(0) if self.worth_certifying(width) else 0.0
+        draft_ms = self.draft_ms(DRAFTS[0])
+        return PREPARE_MS + draft_ms + self.pass_ms(width) + steps_ms + bound_ms + self.fill_ms()
+
+    def worth_certifying(self, width: int) -> bool:
+        """Whether prices moved on lists this wide alone give a better bound than those before.
+
+        Where lists hold few of the nodes, all others look free, and the bound would be worse.
+        """
+        return width * LISTED_SHARE > self.reach
 
     def look_ms(self) -> float:
         """All nodes with room looked at for what found no place."""
-        return self.bids * self.reach / LOOKED_PER_MS
+        return self.bids * (self.reach / LOOKED_PER_MS + 1.0 / LOOKERS_PER_MS)
 
     def fill_ms(self) -> float:
         """Greedy insertion."""
@@ -145,5 +176,6 @@ class Schedule:
     def moves(self, room: float) -> int:
         """Moves of the search in ``room`` milliseconds; 0 where too few to be worth it."""
         rate = MOVES_PER_MS if self.items < LARGE_ITEMS else MOVES_PER_MS_LARGE
+        room -= PHASES * (PHASE_MS + self.items / PHASED_PER_MS)
         moves = int(max(0.0, room) * rate * self.threads)
         return min(moves, MOVES_PER_ITEM_MAX * self.items) if moves > self.items // 2 else 0

@@ -1,6 +1,6 @@
 """The default mechanism: Lagrangian prices per node and resource, greedy, annealing, certified.
 
-See ``market.kernels.auction`` for the method. Slots of a bid are items of their own in the search;
+See ``market.kernels.clearing`` for the method. Slots of a bid are items of their own in the search;
 a bid that then has fewer than its least count gets the rest or nothing. The payment rule
 ``critical`` needs an allocation that is monotone in the limit, which no local search is: under it
 the round is cleared by ``greedy``, and the certified bound of this mechanism is kept beside it.
@@ -24,7 +24,7 @@ import numpy as np
 
 from market import feasible, pricing, score
 from market.factors import problem_of
-from market.kernels import auction
+from market.kernels import clearing
 from market.kernels.problem import Problem, single
 from market.mechanisms import greedy
 from market.outcome import complete
@@ -101,7 +101,7 @@ def _since(started: float) -> dict[str, float]:
     return {"round_ms": (time.perf_counter() - started) * 1e3}
 
 
-def solve(snapshot: Snapshot, *, budget_ms: int) -> auction.Solution:
+def solve(snapshot: Snapshot, *, budget_ms: int) -> clearing.Solution:
     """The kernels' solution of ``snapshot``, in the snapshot's indices.
 
     With the parameter ``requesters`` a part of the budget finds prices and the bound, and the rest
@@ -129,12 +129,12 @@ def _search(
     *,
     budget_ms: int,
     noted: str = "",
-) -> auction.Solution:
+) -> clearing.Solution:
     """One search; as an earlier one where its effort is among the parameters, from ``noted`` on."""
     parameters = snapshot.policy.parameters
     names = (name for name in parameters if name.startswith(noted))
     effort = {name.removeprefix(noted): parameters[name] for name in names}
-    return auction.clear(
+    return clearing.clear(
         problem,
         count_min=snapshot.bids.count_min,
         budget_ms=budget_ms,

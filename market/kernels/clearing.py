@@ -1,0 +1,193 @@
+"""One problem cleared in a budget: prices, lists, insertion, search, and the certified bound.
+
+How much each stage does is planned from the sizes and the budget alone (``schedule.py``), so that
+the same problem and budget give the same plan; only when the machine is slower than planned does
+the wall clock cut the search short (``cut_short`` in the timings).
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from market.kernels import schedule
+from market.kernels.auction import Auction
+from market.kernels.pace import Pace
+from market.kernels.placement import Lists, Placement, joined
+from market.kernels.problem import Problem
+from market.kernels.schedule import Stage
+from market.snapshot import Floats, Indices, Ints
+
+THREADS = max(1, min(2, os.cpu_count() or 1))
+PRICES_GUARD = 0.5  # of the budget by the clock: after it the prices are left as they are
+SEARCH_GUARD = 0.97  # of the budget by the clock: after it the search ends
+
+
+@dataclass(slots=True, kw_only=True)
+class Solution:
+    """Matches in the caller's indices, and what certifies them."""
+
+    bid: Indices  # (k,)
+    ask: Indices  # (k,)
+    count: Ints  # (k,)
+    welfare: float  # in single precision values; callers score again
+    bound: float
+    price: Floats  # (m, R) shadow prices in the caller's node order: those of the bound
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    effort: dict[str, float] = field(default_factory=dict)  # see ``Pace``: repeats this very run
+
+
+def clear(
+    problem: Problem,
+    *,
+    count_min: Ints,
+    budget_ms: int,
+    seed: int,
+    carried: Floats | None = None,
+    threads: int = THREADS,
+    repeatable: bool = False,
+    effort: Mapping[str, float] | None = None,
+) -> Solution:
+    """The best plan found in about ``budget_ms``; ``carried`` (m, R) in the caller's node order.
+
+    With ``repeatable`` the clock is never looked at, so that a slow machine takes longer instead of
+    ending earlier; with the ``effort`` of an earlier solution that very run is repeated.
+    """
+    started = time.perf_counter()
+    if not problem.bids or not problem.nodes:
+        none = np.zeros(0, np.int32)
+        price = np.zeros(problem.capacity.shape)
+        return Solution(
+            bid=none, ask=none, count=none.astype(np.int64), welfare=0.0, bound=0.0, price=price
+        )
+    pace = Pace(threads=threads) if effort is None else Pace.repeating(effort)
+    if effort is None and not repeatable:
+        pace.prices_until = started + PRICES_GUARD * budget_ms / 1e3
+        pace.search_until = started + SEARCH_GUARD * budget_ms / 1e3
+    auction = Auction(problem, seed=seed, pace=pace)
+    try:
+        return _Course(auction, budget_ms, started).run(count_min, carried)
+    finally:
+        auction.close()
+
+
+class _Course:
+    """One run through the stages; ``planned`` is the nominal time of what was decided so far."""
+
+    def __init__(self, auction: Auction, budget_ms: int, started: float) -> None:
+        self.auction, self.schedule, self.budget_ms = auction, auction.schedule, budget_ms
+        self.width = self.schedule.list_width(budget_ms)
+        self.planned = self.schedule.pass_ms(self.width)  # the final lists, and with them the bound
+        self.timings: dict[str, float] = {}
+        self.started = self.since = started
+
+    def run(self, count_min: Ints, carried: Floats | None) -> Solution:
+        """All stages in their order."""
+        self._lap("prepare_ms")
+        settled = self._prices(carried)
+        self._lap("prices_ms")
+        narrow = self.width < schedule.LIST_WIDTHS[0]
+        lists = self.auction.lists(width=self.width, heat=schedule.LIST_HEAT if narrow else 0.0)
+        self._lap("lists_ms")
+        certify = self._last_steps(lists, settled=settled)
+        self._lap("prices_ms")
+        end = self.auction.begin_bound() if certify else None
+        placement = self._insert(lists)
+        if end:
+            end()
+        self._lap("greedy_ms")
+        self._search(placement)
+        placement.settle(count_min)
+        self._lap("search_ms")
+        return self._solution(placement)
+
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.timings[name] = self.timings.get(name, 0.0) + (now - self.since) * 1e3
+        self.since = now
+
+    def _prices(self, carried: Floats | None) -> bool:
+        """Prices from the last round's or from nothing; whether a stage settled them."""
+        auction, room = self.auction, self.budget_ms - self.planned
+        if carried is not None:
+            auction.price = np.maximum(carried[auction.problem.node], 0.0)
+            stages, room = schedule.STAGES[schedule.CARRIED_FROM :], schedule.CARRIED_SHARE * room
+        else:
+            stages, room = schedule.STAGES, schedule.PRICES_SHARE * room
+            draft = self.schedule.draft(room)
+            auction.first_prices(draft)
+            self.planned += self.schedule.draft_ms(draft)
+            room -= self.schedule.draft_ms(draft)
+        before = self.planned
+        for number, stage in enumerate(stages):
+            cost = self._stage(stage, room - (self.planned - before), seed=number + 1)
+            if not cost:
+                break
+            self.planned += cost
+        return self.planned > before
+
+    def _stage(self, stage: Stage, room: float, *, seed: int) -> float:
+        """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
+        auction, steps = self.auction, self.schedule.steps(stage, room)
+        if not steps or auction.pace.prices_late():
+            return 0.0
+        drawn = auction.random_lists(auction.problem, width=stage.drawn, seed=seed)
+        lists = joined(auction.lists(width=stage.listed, heat=stage.spread), drawn)
+        if not auction.move_prices(lists, stage, steps):
+            return 0.0
+        return self.schedule.stage_ms(stage, steps)
+
+    def _last_steps(self, lists: Lists, *, settled: bool) -> bool:
+        """Steps on the final lists; whether they may give a better bound."""
+        certify = not settled and self.schedule.worth_certifying(self.width)
+        stage = schedule.LAST_STEPS if certify else schedule.WARM_STEPS
+        share = schedule.WARM_SHARE if settled else schedule.LAST_SHARE
+        room = share * (self.budget_ms - self.planned)
+        steps = self.schedule.steps(stage, room, width=self.width)
+        if not settled:
+            steps = max(steps, schedule.LAST_STEPS_MIN)
+        if not steps:
+            return False
+        self.auction.move_prices(lists, stage, steps)
+        self.planned += self.schedule.stage_ms(stage, steps, width=self.width)
+        if certify:
+            self.planned += self.schedule.pass_ms(0)
+        return certify
+
+    def _insert(self, lists: Lists) -> Placement:
+        """Greedy insertion, and a look at all nodes where there is time or most are left over."""
+        placement = Placement(self.auction, lists)
+        placement.fill()
+        self.planned += self.schedule.fill_ms()
+        affordable = self.planned + self.schedule.look_ms() < self.budget_ms
+        # Where most are left over, few nodes were listed, and what is free must be looked for.
+        if affordable or 2 * (placement.at < 0).sum() > len(placement.bid):
+            placement.fill_anywhere()
+            self.planned += self.schedule.look_ms()
+        return placement
+
+    def _search(self, placement: Placement) -> None:
+        moves = self.schedule.moves(self.budget_ms - self.planned)
+        if moves:
+            placement.anneal(moves=moves)
+            cut = self.auction.pace.cut_short(schedule.PHASES)
+            self.timings |= {"cut_short": float(cut), "moves": float(moves)}
+
+    def _solution(self, placement: Placement) -> Solution:
+        auction = self.auction
+        bid, ask, count = placement.matches()
+        price = np.zeros_like(auction.price)
+        price[auction.problem.node] = auction.certified
+        self.timings["total_ms"] = (time.perf_counter() - self.started) * 1e3
+        return Solution(
+            bid=bid,
+            ask=ask,
+            count=count,
+            welfare=float(placement.worth.sum()),
+            bound=auction.bound,
+            price=price,
+            timings_ms=self.timings,
+            effort=auction.pace.effort,
+        )
