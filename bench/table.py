@@ -4,7 +4,8 @@ Fairness is measured over all requesters, a requester's figure being the part of
 got, and over tenants in time: the instance comes again for some rounds, what each tenant got counts
 against it as on the platform, and the sum of it is held against what was due. Due is the weighted
 max-min share of all that the mechanism served: who asks for less than its entitlement is due what
-it asks for, and the others share the rest. In large instances that is one round.
+it asks for, and the others share the rest; what no node could serve does not count as asked for. In
+large instances that is one round.
 """
 
 import contextlib
@@ -22,10 +23,13 @@ import numpy as np
 
 from bench.market_cli import trace_lines
 from market import score
+from market.factors import problem_of
+from market.kernels.auction import Auction
+from market.kernels.pace import Pace
 from market.measures import jain, measures
 from market.mechanisms import get, hierarchical
 from market.plan import Plan
-from market.snapshot import Floats, Ints, Snapshot
+from market.snapshot import Bools, Floats, Ints, Snapshot
 from sim import mohaf_paper, traces
 from sim.fairness import DECAY
 from sim.generators import random_snapshot
@@ -166,7 +170,8 @@ def in_time(
     """Jain's index over tenants of what they got in ``rounds`` rounds over what was due."""
     size = score.sizes(snapshot)
     tenants = len(snapshot.tenants)
-    asked = np.bincount(snapshot.bids.tenant, size * snapshot.bids.count, minlength=tenants)
+    wanted = size * snapshot.bids.count * servable(snapshot)
+    asked = np.bincount(snapshot.bids.tenant, wanted, minlength=tenants)
     received, total = snapshot.received, np.zeros(tenants)
     plan = first
     for number in range(rounds):
@@ -181,6 +186,12 @@ def in_time(
     due = max_min(rounds * asked, snapshot.entitlement, float(total.sum()))
     some = due > 0
     return jain(total[some] / due[some])
+
+
+def servable(snapshot: Snapshot) -> Bools:
+    """(n,) whether some node could serve the bid, were all others gone."""
+    auction = Auction(problem_of(snapshot), seed=0, pace=Pace(threads=1))
+    return auction.lists(width=1, heat=0.0).ask[:, 0] >= 0
 
 
 def max_min(asked: Floats | Ints, entitlement: Floats, amount: float) -> Floats:

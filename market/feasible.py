@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from market.plan import Loss
 from market.score import latencies
-from market.snapshot import Bools, Indices, Ints, Snapshot
+from market.snapshot import Bits, Bools, Indices, Ints, Snapshot
 
 CONSTRAINTS: tuple[Loss, ...] = (
     Loss.CONSTRAINT,
@@ -80,21 +80,28 @@ def kinds(snapshot: Snapshot) -> tuple[Indices, Indices, Bools, Bools]:
     bids, asks = snapshot.bids, snapshot.asks
     sells = np.column_stack([asks.features, asks.admission.astype(np.uint64)])
     buys = np.column_stack([bids.required, bids.forbidden, bids.tenant.astype(np.uint64)])
-    ask_rows, ask_kind = np.unique(sells, axis=0, return_inverse=True)
-    bid_rows, bid_kind = np.unique(buys, axis=0, return_inverse=True)
+    ask_rows, ask_kind = _distinct(sells)
+    bid_rows, bid_kind = _distinct(buys)
     words = asks.features.shape[1]
     has = ask_rows[None, :, :words]
     required, forbidden = bid_rows[:, None, :words], bid_rows[:, None, words : 2 * words]
-    lacks = (required & ~has).any(axis=2) | (forbidden & has).any(axis=2)
+    lacks = np.asarray(((required & ~has) | (forbidden & has)).any(axis=2))
     served = snapshot.admits[
         ask_rows[None, :, -1].astype(np.int64), bid_rows[:, None, -1].astype(np.int64)
     ]
-    return (
-        ask_kind.reshape(-1).astype(np.int32),
-        bid_kind.reshape(-1).astype(np.int32),
-        lacks,
-        ~served,
-    )
+    return ask_kind, bid_kind, lacks, ~served
+
+
+def _distinct(rows: Bits) -> tuple[Bits, Indices]:
+    """(distinct rows, which of them each row is); sorts only by the columns that differ."""
+    differ = np.flatnonzero((rows != rows[:1]).any(axis=0))
+    if not len(differ):
+        return rows[:1], np.zeros(len(rows), np.int32)
+    if len(differ) == 1:  # many times faster than by rows
+        _, first, kind = np.unique(rows[:, differ[0]], return_index=True, return_inverse=True)
+    else:
+        _, first, kind = np.unique(rows[:, differ], axis=0, return_index=True, return_inverse=True)
+    return rows[first], kind.reshape(-1).astype(np.int32)
 
 
 def feasible_pairs(snapshot: Snapshot) -> tuple[Indices, Indices]:

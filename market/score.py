@@ -14,9 +14,10 @@ Value of one slot of bid i on ask j (DESIGN §3):
 * energy_j = e₀ / (e₀ + e_j), e_j the milliwatts that one reference core's work takes on the node:
   its full power over its cores and their speed, scaled by carbon intensity where given and made
   dearer on battery or when hot. A node of unknown power gets one half.
-* fairness_i = s^p / (s^p + g^p) for the tenant's entitled share s and decayed received share g:
-  one half when it has what it is due, near 1 when behind, near 0 when ahead. A feedback on g: see
-  docs/market.md for how steep it must be and how far it can reach.
+* fairness_i = (1 − κ)·f_p(g/s) + κ·f_3(g/s), f_p(x) = 1 / (1 + x^p), for the tenant's entitled
+  share s and decayed received share g: one half when it has what it is due, near 1 when behind,
+  near 0 when ahead; κ tells those who are far ahead from those who are a little. A feedback on g:
+  see docs/market.md for how steep it must be and how far it can reach.
 
 Each term is in [0, 1] on every pair that the hard constraints allow (``market.feasible``). Apart
 from the latency cap it is linear in features of the ask: ``market.factors`` uses that.
@@ -33,6 +34,7 @@ ENERGY_REFERENCE_MILLIWATTS = 5_000.0  # e₀: one reference core of a small boa
 CARBON_REFERENCE_G_PER_KWH = 400.0  # about the world's mean grid; a node there is scaled by one
 SCARCE_POWER_FACTOR = 1.5  # on battery, and again when too hot
 FAIRNESS_STEEPNESS = 100.0  # p: who is 5 % ahead has lost all but a hundredth of the term
+FAIRNESS_GENTLE, GENTLE_STEEPNESS = 0.15, 3.0  # κ, and its p
 FAIRNESS_RATIO_MIN = 1e-100  # of received over due: who has got nothing is as good as that
 FAIRNESS_EXPONENT_MAX = 700.0  # of e: keeps the power finite
 
@@ -103,10 +105,16 @@ def fairness_terms(snapshot: Snapshot) -> Floats:
         out=np.where(snapshot.received > 0, np.inf, 1.0),
         where=due > 0,
     )
-    exponent = steepness * np.log(np.clip(ratio, FAIRNESS_RATIO_MIN, 1.0 / FAIRNESS_RATIO_MIN))
+    logarithm = np.log(np.clip(ratio, FAIRNESS_RATIO_MIN, 1.0 / FAIRNESS_RATIO_MIN))
+    gentle = _falling(min(steepness, GENTLE_STEEPNESS) * logarithm)
+    return (1.0 - FAIRNESS_GENTLE) * _falling(steepness * logarithm) + FAIRNESS_GENTLE * gentle
+
+
+def _falling(exponent: Floats) -> Floats:
+    """1 / (1 + e^x), from 1 down to 0."""
     most = FAIRNESS_EXPONENT_MAX
-    terms_of: Floats = 1.0 / (1.0 + np.exp(np.clip(exponent, -most, most)))
-    return terms_of
+    falling: Floats = 1.0 / (1.0 + np.exp(np.clip(exponent, -most, most)))
+    return falling
 
 
 def latency_horizons(snapshot: Snapshot) -> Floats:

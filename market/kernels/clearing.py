@@ -146,7 +146,7 @@ class _Course:
         share = schedule.WARM_SHARE if settled else schedule.LAST_SHARE
         room = share * (self.budget_ms - self.planned)
         steps = self.schedule.steps(stage, room, width=self.width)
-        if not settled:
+        if not settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
             steps = max(steps, schedule.LAST_STEPS_MIN)
         if not steps:
             return False

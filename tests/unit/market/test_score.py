@@ -60,9 +60,10 @@ def test_fairness_favours_who_is_behind() -> None:
     assert ahead < 0.1 < 0.9 < behind
 
 
-# The term of a tenant that got ``ratio`` times what it is due: all but gone at 5 % ahead.
+# The term of who got ``ratio`` times what it is due: 0.85 / (1 + x^100) + 0.15 / (1 + x^3).
 @pytest.mark.parametrize(
-    ("ratio", "term"), [(0.0, 1.0), (0.95, 0.994), (1.0, 0.5), (1.05, 0.0076), (1e9, 0.0)]
+    ("ratio", "term"),
+    [(0.0, 1.0), (0.95, 0.926), (1.0, 0.5), (1.05, 0.076), (2.0, 0.0167), (1e9, 0.0)],
 )
 def test_fairness_term_by_how_far_ahead(ratio: float, term: float) -> None:
     snapshot = make_snapshot(received=np.array([0.5 * ratio, 0.0]))
@@ -77,7 +78,7 @@ def test_fairness_without_steepness_is_the_same_for_all() -> None:
 
 def test_fairness_of_a_tenant_that_is_due_nothing() -> None:
     snapshot = make_snapshot(entitlement=np.array([1.0, 0.0]), received=np.array([0.5, 0.5]))
-    assert score.fairness_terms(snapshot) == pytest.approx([1.0, 0.0], abs=1e-9)
+    assert score.fairness_terms(snapshot) == pytest.approx([59 / 60, 0.0], abs=1e-9)
 
 
 def test_size_is_dominant_share() -> None:
