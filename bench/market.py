@@ -259,6 +259,8 @@ def markdown(found: dict[str, list[Row]]) -> str:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

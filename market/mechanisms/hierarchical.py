@@ -107,7 +107,7 @@ def solve(snapshot: Snapshot, *, budget_ms: int) -> clearing.Solution:
     With the parameter ``requesters`` a part of the budget finds prices and the bound, and the rest
     the matches.
     """
-    tilt = min(max(snapshot.policy.parameters.get("requesters", 0.0), 0.0), 2.0)
+    tilt = min(max(snapshot.policy.parameters.get("requesters", 0.0), 0.0), 1.0)
     carried, problem = snapshot.carried_price, problem_of(snapshot)
     if carried is not None and carried.shape != snapshot.asks.capacity.shape:
         carried = None
@@ -148,18 +148,15 @@ def _search(
 def tilted(problem: Problem, size: Floats, tilt: float) -> Problem:
     """The problem whose values are as if each bid's ``size`` (n,) were this much nearer the mean.
 
-    That is (1 − tilt) · size + tilt · mean: with 1 a slot counts alike, be it large or small. From
-    1 to 2 it counts ever less how good a place is, too: with 2 every slot counts one mean size.
+    That is (1 − tilt) · size + tilt · mean: with 1 a slot counts alike, be it large or small.
     """
     some = size > 0
     mean = float(size[some].mean()) if some.any() else 0.0
-    factor, flat = np.zeros(len(size)), max(0.0, tilt - 1.0)
-    nearer = (1.0 - min(tilt, 1.0)) * size + min(tilt, 1.0) * mean
-    np.divide(nearer, size, out=factor, where=some)
-    factor *= 1.0 - flat
+    factor = np.zeros(len(size))
+    np.divide((1.0 - tilt) * size + tilt * mean, size, out=factor, where=some)
     return replace(
         problem,
-        base=single(problem.base * factor + flat * mean * some),
+        base=single(problem.base * factor),
         slope=single(problem.slope * factor[:, None]),
         near=single(problem.near * factor),
     )
