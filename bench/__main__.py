@@ -17,9 +17,7 @@ def names() -> list[str]:
     )
 
 
-HELPERS = frozenset(
-    {"virtual", "market_cli", "platform_load", "table", "peers", "peer_arrays", "separable"}
-)
+HELPERS = frozenset({"virtual", "platform_load", "table", "peers", "peer_arrays", "separable"})
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.market_cli import trace_lines
 from market import score
 from market.factors import problem_of
 from market.kernels.auction import Auction
@@ -33,6 +32,7 @@ from market.snapshot import Bools, Floats, Ints, Snapshot
 from sim import mohaf_paper, traces
 from sim.fairness import DECAY
 from sim.generators import random_snapshot
+from stack.market_files import lines as trace_lines
 
 FAIRER = "hierarchical, requesters 1"  # the same score; the search counts slots alike
 MECHANISMS = (

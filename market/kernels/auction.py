@@ -208,12 +208,14 @@ class Auction:
         total = np.maximum(problem.demand.T @ problem.count, 1e-30)
         wanted = float(np.maximum(problem.base, 0.0).astype(np.float64) @ problem.count)
         unit = self.mean_value / self.scale
+        guess = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total / unit
+        guess = np.where(total * unit > 1e-9 * wanted, guess, 0.0)  # what nobody asks for is free
 
         def work(low: int, high: int) -> Floats:
             demand = sample.demand[low:high]
             part = np.maximum(demand.T @ slots[low:high], 1e-30) / total
             theta = np.zeros((factor.shape[1], len(total)))
-            theta[0] = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total / unit
+            theta[0] = guess
             first_prices.lower_dual(
                 lists.ask[low:high], lists.value[low:high], self.mean_value, demand / self.scale,
                 slots[low:high], bulk[low:high], factor, capacity * part, theta, draft.steps,
@@ -222,7 +224,7 @@ class Auction:
             return theta
 
         theta = np.mean(self.in_parts(work, sample.bids), axis=0)
-        self.price = np.maximum(factor @ theta, 0.0) * unit
+        self.price = np.where(problem.capacity > 0, np.maximum(factor @ theta, 0.0) * unit, 0.0)
 
     def move_prices(self, lists: Lists, stage: Stage, steps: int) -> bool:
         """Steps on the smoothed dual as it cools; the price becomes the mean of the last ones.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # First temperature in mean item values by moves for each item, up to so many; the last.
 ANNEAL_HEATS = ((50.0, 0.03), (200.0, 0.05), (600.0, 0.1), (np.inf, 0.15))
-ANNEAL_LAST = 0.005
+ANNEAL_LAST = 0.008
 SHARED = 8_192  # bids whose surplus is worth a second thread
 
 
@@ -107,9 +107,9 @@ class Placement:
             self._phase(phase, moves // PHASES, heat, states, width, idle_at)
 
     def best_first(self) -> None:
-        """Sorts the lists by value less price, as the search draws from them."""
+        """Sorts the lists by value less the price of the bound, as the search draws from them."""
         lists, auction = self.lists, self.auction
-        demand, price = auction.problem.demand, auction.price
+        demand, price = auction.problem.demand, auction.certified
         auction.in_parts(
             lambda low, high: pairs.sort_lists(low, high, lists.ask, lists.value, demand, price),
             len(demand),

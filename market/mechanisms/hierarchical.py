@@ -55,7 +55,9 @@ class Hierarchical:
             plain = plain or greedy.create().clear(snapshot, budget_ms=budget_ms)
             bound = min(plain.bound, solution.bound)
             plain = repriced(snapshot, plain, solution.price)
-            return replace(plain, bound=bound, effort=solution.effort)
+            plain = replace(plain, mechanism=self.name, bound=bound, effort=solution.effort)
+            plain.timings_ms.update(solution.timings_ms | _since(started))
+            return plain
         bid, ask, count = checked(snapshot, solution.bid, solution.ask, solution.count)
         bid, ask, count = with_free(snapshot, bid, ask, count)
         if plain is not None and plain.welfare > float(score.values(snapshot, bid, ask) @ count):

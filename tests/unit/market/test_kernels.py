@@ -72,7 +72,9 @@ def test_bound_holds_at_any_prices(seed: int) -> None:
     kernel = auction.Auction(problem_of(snapshot), seed=seed, pace=Pace(threads=1))
     rng = np.random.default_rng(seed)
     for spread in (0.0, 0.1, 1.0, 10.0):
-        kernel.price = rng.random(kernel.price.shape) * spread * kernel.mean_value / kernel.scale
+        kernel.price = kernel.certified = (
+            rng.random(kernel.price.shape) * spread * kernel.mean_value / kernel.scale
+        )
         kernel.bound = np.inf
         kernel.lists(width=2, heat=0.01 * spread)
         assert kernel.bound >= welfare
@@ -126,7 +128,9 @@ def test_lists_hold_the_highest_reduced_values(seed: int, width: int, asks: int)
     )
     problem = kernel.problem
     rng = np.random.default_rng(seed)
-    kernel.price = rng.random(kernel.price.shape) * kernel.mean_value / kernel.scale
+    kernel.price = kernel.certified = (
+        rng.random(kernel.price.shape) * kernel.mean_value / kernel.scale
+    )
     every = kernel.lists(width=asks, heat=0.0)
     some = kernel.lists(width=width, heat=0.0)
     Placement(kernel, some).best_first()
@@ -164,6 +168,23 @@ def test_node_factors_are_orthonormal(seed: int, nodes: int) -> None:
 def test_equal_nodes_have_one_factor() -> None:
     factor = first_prices.node_factors(np.full(7, 0.3), np.ones(7))
     assert factor.tolist() == [[1.0, 0.0, 0.0]] * 7
+
+
+def test_what_nobody_asks_for_or_offers_has_no_first_price() -> None:
+    snapshot = random_snapshot(bids=300, asks=60, seed=2, load=1.5)
+    problem = problem_of(snapshot)
+    some = np.flatnonzero(problem.demand.sum(axis=0) > 0)
+    kept = np.isin(np.arange(problem.demand.shape[1]), some[:2])
+    offered = np.where(kept[::-1] | kept, problem.capacity, 0.0)
+    problem = replace(problem, demand=problem.demand * kept, capacity=offered)
+    kernel = auction.Auction(problem, seed=1, pace=Pace(threads=1))
+    kernel.lists(width=0, heat=0.0)
+    free = kernel.bound
+    kernel.first_prices(schedule.DRAFTS[0])
+    assert not kernel.price[:, ~kept].any()
+    assert not kernel.price[offered == 0].any()
+    kernel.lists(width=0, heat=0.0)
+    assert kernel.bound < free
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
