@@ -1,4 +1,4 @@
-"""Before its first round a worker has loaded the kernels for narrow and for wide blocks of nodes."""
+"""Before its first round a worker has loaded the kernels for few and for many nodes alike."""
 
 from collections.abc import Callable
 from typing import Any
