@@ -4,8 +4,8 @@ Fairness is measured over all requesters, a requester's figure being the part of
 got, and over tenants in time: the instance comes again for some rounds, what each tenant got counts
 against it as on the platform, and the sum of it is held against what was due. Due is the weighted
 max-min share of all that the mechanism served: who asks for less than its entitlement is due what
-it asks for, and the others share the rest; what no node could serve does not count as asked for. In
-large instances that is one round.
+it asks for, and the others share the rest; what no node could serve does not count as asked for.
+Large instances are cleared once, and say nothing of time.
 """
 
 import contextlib
@@ -157,7 +157,9 @@ def _measured(snapshot: Snapshot, mechanism: str) -> Row:
         "jain_requesters": jain(_slots(snapshot, plan) / snapshot.bids.count),
         "jain_tenants_in_time": in_time(
             partial(clear, budget_ms=ROUND_BUDGET_MS), snapshot, plan, rounds=repeated
-        ),
+        )
+        if repeated > 1
+        else None,
         "rounds": repeated,
         "requesters_served": int((_slots(snapshot, plan) > 0).sum()),
         **facts,
