@@ -27,6 +27,7 @@ from sim.generators import random_snapshot
 from sim.hard import Arrays, hard_arrays
 from sim.instance_rules import check
 from sim.instances import InvalidInstance, from_json, from_npz, plan_facts, to_json, to_npz
+from sim.replay import Other
 from sim.separable import CARRIED, checked, clear_separable, is_separable
 
 ARCHIVE, TEXT = ".npz", ".json"
@@ -193,15 +194,8 @@ def _clear_snapshot(snapshot: Snapshot, options: Options) -> dict[str, Any]:
 
 def changed(snapshot: Snapshot, options: Options) -> Snapshot:
     """``snapshot`` under the policy, seed and carried prices that ``options`` give it."""
-    policy: dict[str, Any] = {}
-    if options.mechanism is not None:
-        policy["mechanism"] = options.mechanism
-    if options.payment is not None:
-        policy["payment"] = options.payment
-    if options.weights is not None:
-        for name in ("cost", "qos", "energy", "fairness"):
-            policy[f"weight_{name}"] = options.weights.get(name, 0.0)
-    found = replace(snapshot, policy=replace(snapshot.policy, **policy))
+    other = Other(mechanism=options.mechanism, weights=options.weights, payment=options.payment)
+    found = replace(snapshot, policy=other.policy(snapshot.policy))
     if options.seed is not None:
         found = replace(found, seed=options.seed)
     if options.carried is not None:

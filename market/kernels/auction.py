@@ -41,7 +41,7 @@ FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the
 
 
 class Auction:
-    """One problem being cleared; the stages change ``price`` and the item state in place."""
+    """One problem being cleared; the stages move ``price`` and lower ``bound``."""
 
     def __init__(self, problem: Problem, *, seed: int, pace: Pace) -> None:
         self.problem = problem
@@ -49,7 +49,6 @@ class Auction:
         threads = self.threads = pace.threads
         self.random = np.random.default_rng(seed)
         self.pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
-        self.timings: dict[str, float] = {}
         self.scale = np.maximum(problem.capacity.mean(axis=0), 1e-9)
         self.bulk = np.maximum((problem.demand / self.scale).max(axis=1), 1e-9)
         self.price = np.zeros(problem.capacity.shape)

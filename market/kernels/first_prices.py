@@ -9,8 +9,8 @@ resource r. Prices are held to the form
 
 and the smoothed dual (``prices.py``) is minimised over θ alone, as it cools, by damped Newton steps
 (Levenberg 1944): its Hessian is a sum of covariances of each bid's choice, of 3R × 3R numbers. Any
-λ ≥ 0 gives a valid bound, so the form costs nothing but tightness; measured on the separable
-instances 1 to 2.5 % above the least bound that is known. Prices of each node's own start there.
+λ ≥ 0 gives a valid bound, so the form costs nothing but tightness: about 2 % on the separable
+instances (docs/BENCHMARKS.md). Prices of each node's own start there.
 """
 
 import numpy as np

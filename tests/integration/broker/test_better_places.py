@@ -394,7 +394,10 @@ def test_a_look_costs_two_statements_where_nothing_runs_long(session):
     session.commit()
     seen = []
     bind = session.get_bind()
-    note = lambda *args: seen.append(args[2])  # noqa: E731
+
+    def note(*args):
+        seen.append(args[2])
+
     event.listen(bind, "before_cursor_execute", note)
     try:
         assert better_places.jobs_with_better_places(session, AT) == []
