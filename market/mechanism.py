@@ -7,7 +7,10 @@ from market.snapshot import Snapshot
 
 
 class Mechanism(Protocol):
-    """Clears a round. Register one by writing a file ``market/mechanisms/<name>.py``."""
+    """Clears a round. Register one by writing a file ``market/mechanisms/<name>.py``.
+
+    What the file may declare of it is in ``market.mechanisms._declared``.
+    """
 
     name: str
 

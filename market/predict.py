@@ -7,6 +7,7 @@ from math import ceil, log
 import numpy as np
 
 from market import feasible, losses, recent, score
+from market.mechanisms import declared
 from market.plan import Loss
 from market.recent import Past
 from market.snapshot import Indices, Ints, Snapshot
@@ -81,7 +82,7 @@ def _prices(
     cell = int(snapshot.asks.cell[asks[place]])
     unit = snapshot.standing_price[cell] / snapshot.priced_units
     likely = min(float(snapshot.bids.demand[bid] @ unit), 2.0**62)
-    rule = snapshot.policy.payment
+    rule = declared(snapshot.policy.mechanism).prices or snapshot.policy.payment
     if rule == "pay_as_bid":
         return limit, limit, limit
     low, high = float(least), float(limit)

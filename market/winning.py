@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from market.explain import winning_limit
-from market.mechanisms import get, greedy
+from market.mechanisms import declared, get, greedy
 from market.plan import Plan
 from market.repeating import unhurried
 from market.snapshot import Snapshot
@@ -19,7 +19,6 @@ from market.snapshot import Snapshot
 PAIRS_MAX = 20_000
 DOUBLINGS_MAX = 40
 LIMIT_MAX = 10**15
-NOT_BISECTED = frozenset({"exact"})  # each clearing may take its whole budget, and loads a solver
 Method = Literal["bisected", "marginal"]
 
 
@@ -37,9 +36,8 @@ def price_to_win(snapshot: Snapshot, plan: Plan, bid: int, *, budget_ms: int) ->
     Bisected by the policy's mechanism in small rounds, else by the marginal price of ``plan``.
     """
     estimate = winning_limit(snapshot, plan, bid)
-    name = snapshot.policy.mechanism
     small = len(snapshot.bids) * len(snapshot.asks) <= PAIRS_MAX
-    if not small or name in NOT_BISECTED:
+    if not small or declared(snapshot.policy.mechanism).solver:
         return PriceToWin(micros=estimate, method="marginal")
     low = int(snapshot.bids.limit[bid])
     if wins(snapshot, bid, limit=low, budget_ms=budget_ms):  # what it lost by is gone

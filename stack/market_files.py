@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from market import mechanisms
 from market.measures import measures
 from market.outcome import PaymentUnavailable
 from market.repeating import unhurried
-from market.snapshot import Floats, PaymentRule, Policy, Snapshot
+from market.snapshot import Floats, PaymentRule, Snapshot
+from market.warming import BUDGET_MS as WARM_BUDGET_MS
+from market.warming import warm
 from sim import traces
 from sim.generators import random_snapshot
 from sim.hard import Arrays, hard_arrays
@@ -31,7 +34,6 @@ from sim.replay import Other
 from sim.separable import CARRIED, checked, clear_separable, is_separable
 
 ARCHIVE, TEXT = ".npz", ".json"
-WARM_BUDGET_MS = 20
 TRACES: dict[str, tuple[int, Callable[..., Snapshot]]] = {
     "job_events": (1, traces.from_job_events),
     "task_events": (2, traces.from_task_events),
@@ -123,11 +125,13 @@ def clear(path: Path, options: Options) -> dict[str, Any]:
 def compare(path: Path, names: Sequence[str], options: Options) -> list[dict[str, Any]]:
     """The figures of one instance file by each of the mechanisms ``names``, by one score.
 
-    ``bound`` is the least that any of them certifies, and ``gap`` is to it. Raises as ``clear``.
+    Without names by all that offer its payment rule, solvers only where no other does. ``bound``
+    is the least that any of them certifies, and ``gap`` is to it. Raises as ``clear``.
     """
     instance = read(path)
     if not isinstance(instance, Snapshot):
         raise InvalidInstance("a separable instance is cleared by hierarchical alone")
+    names = names or _offering(changed(instance, options).policy.payment)
     plans = {name: _clear_snapshot(instance, replace(options, mechanism=name)) for name in names}
     bound = min(facts["bound"] for facts in plans.values())
     return [
@@ -142,6 +146,11 @@ def compare(path: Path, names: Sequence[str], options: Options) -> list[dict[str
         }
         for name, facts in plans.items()
     ]
+
+
+def _offering(payment: PaymentRule) -> list[str]:
+    able = [name for name in mechanisms.names() if payment in mechanisms.payments(name)]
+    return [name for name in able if not mechanisms.declared(name).solver] or able
 
 
 def _clear_arrays(arrays: Arrays, options: Options) -> dict[str, Any]:
@@ -177,7 +186,7 @@ def _clear_snapshot(snapshot: Snapshot, options: Options) -> dict[str, Any]:
     mechanism = mechanisms.get(policy.mechanism)
     if policy.payment not in mechanisms.payments(policy.mechanism):
         raise PaymentUnavailable(payment=policy.payment, mechanism=policy.mechanism)
-    loading = _timed(lambda: _load(policy, len(snapshot.bids)))
+    loading = _timed(partial(_load, snapshot))
     began = time.perf_counter()
     plan = mechanism.clear(
         unhurried(snapshot) if options.repeatable else snapshot, budget_ms=options.budget_ms
@@ -231,17 +240,10 @@ def _load_separable() -> None:
         clear_separable(arrays, budget_ms=WARM_BUDGET_MS, repeatable=True)
 
 
-def _load(policy: Policy, bids: int) -> None:
-    """Runs the policy's mechanism on small rounds, one of small and one of large places."""
-    if not bids:
-        return
-    payment: PaymentRule = "uniform" if policy.payment == "critical" else policy.payment
-    small = replace(policy, payment=payment)
-    # Small rounds list their pairs, large ones scan them: the second is large. OR-Tools compiles
-    # nothing.
-    for asks, zones in ((6, 8),) if policy.mechanism == "exact" else ((6, 8), (900, 1)):
-        warm = random_snapshot(bids=60, asks=asks, zones=zones, seed=0, load=3.0, policy=small)
-        mechanisms.get(policy.mechanism).clear(unhurried(warm), budget_ms=WARM_BUDGET_MS)
+def _load(snapshot: Snapshot) -> None:
+    if len(snapshot.bids):
+        nothing = bool((~snapshot.bids.demand.any(axis=1)).any())
+        warm(snapshot.policy, random_snapshot, for_nothing=nothing)
 
 
 def convert(kind: str, files: Sequence[Path], *, bids: int, asks: int, seed: int) -> Snapshot:

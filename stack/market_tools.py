@@ -92,7 +92,11 @@ def clear(
 def compare(
     instance: Annotated[Path, typer.Option("--instance", help="Instance file, .json or .npz.")],
     only: Annotated[
-        str, typer.Option("--mechanisms", help="Names, separated by commas; all but exact.")
+        str,
+        typer.Option(
+            "--mechanisms",
+            help="Names, separated by commas; else all with this payment rule but solvers.",
+        ),
     ] = "",
     budget_ms: Budget = 1_000,
     weights: Weights = "",
@@ -100,13 +104,12 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Clear an instance file by several mechanisms; one score, one table."""
-    from market.mechanisms import names
     from stack import market_files
 
     options = market_files.Options(
         weights=_weights(weights), payment=_payment(payment), budget_ms=budget_ms
     )
-    chosen = [name for name in only.split(",") if name] or [n for n in names() if n != "exact"]
+    chosen = [name.strip() for name in only.split(",") if name.strip()]
     with refusals():
         rows = market_files.compare(instance, chosen, options)
     if as_json:

@@ -1,5 +1,6 @@
 """The operator's policy: versions are added and activated, never changed."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +15,10 @@ from db.tables import PolicyRow
 from market import mechanisms
 from market.mechanisms import SIMPLE_PAYMENTS, UnknownMechanism
 
-PARAMETERS = {  # least and most
+PARAMETERS = {  # of all mechanisms, least and most
     "repeatable": (0.0, 1.0),
     "fairness_steepness": (0.1, 1_000.0),
     "price_pull": (0.0, 1.0),
-    "requesters": (0.0, 1.0),
     "moving": (0.0, 1.0),
 }
 
@@ -110,13 +110,18 @@ def _check(body: dict[str, Any]) -> None:
     if body.get("price_floor_micros", 0) > body.get("price_cap_micros", 2**62):
         raise Invalid("The floor is above the cap.", pointer="/body/price_floor_micros")
     _check_mechanism(body.get("mechanism"), body.get("payment", "uniform"))
-    for name, value in body.get("parameters", {}).items():
-        if name not in PARAMETERS:
-            known = ", ".join(PARAMETERS)
+    _check_parameters(body.get("parameters", {}))
+
+
+def _check_parameters(given: Mapping[str, float]) -> None:
+    known = PARAMETERS | mechanisms.parameters()
+    for name, value in given.items():
+        if name not in known:
             raise Invalid(
-                f"There is no parameter {name!r}: there are {known}.", pointer="/body/parameters"
+                f"There is no parameter {name!r}: there are {', '.join(sorted(known))}.",
+                pointer="/body/parameters",
             )
-        least, most = PARAMETERS[name]
+        least, most = known[name]
         if not least <= value <= most:
             raise Invalid(
                 f"The parameter {name!r} must be between {least:g} and {most:g}.",

@@ -15,6 +15,7 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Indices, Ints, Snapshot
 
+PRICES = "own"
 PEERS_MET = 8
 
 

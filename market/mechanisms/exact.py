@@ -2,6 +2,9 @@
 
 from market.mechanism import Mechanism
 
+PAYMENTS = ("vcg",)
+SOLVER = True
+
 
 def create() -> Mechanism:
     """The exact mechanism; only this call loads the solver library."""

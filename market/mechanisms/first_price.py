@@ -6,6 +6,8 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Snapshot
 
+PRICES = "pay_as_bid"
+
 
 class FirstPrice:
     """Sealed bids, highest first, pay as bid."""

@@ -20,6 +20,7 @@ from market.payments import Step
 from market.plan import Plan
 from market.snapshot import Bools, Floats, Indices, Ints, Snapshot
 
+PAYMENTS = ("critical",)
 LISTED_PAIRS_MAX = 50_000
 
 

@@ -31,6 +31,8 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Floats, Indices, Ints, Snapshot
 
+PAYMENTS = ("critical",)
+PARAMETERS = {"requesters": (0.0, 1.0)}
 PLAIN_PAIRS_MAX = 50_000
 ROUNDING = 1e-9
 BOUND_SHARE = 0.3  # of the budget, where requesters count beside the score

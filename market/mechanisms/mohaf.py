@@ -19,6 +19,8 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Indices, Ints, Snapshot
 
+PRICES = "own"
+
 
 class Mohaf:
     """One-to-one greedy on the unweighted multi-objective utility."""

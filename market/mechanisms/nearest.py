@@ -17,6 +17,8 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Snapshot
 
+PRICES = "uniform"
+
 
 class Nearest:
     """First come, first served by the nearest; of equally near ones by the cheapest."""

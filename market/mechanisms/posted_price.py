@@ -8,6 +8,8 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Snapshot
 
+PRICES = "uniform"
+
 
 class PostedPrice:
     """First come, first served at the standing price."""

@@ -14,6 +14,8 @@ from market.outcome import complete
 from market.plan import Plan
 from market.snapshot import Floats, Indices, Snapshot
 
+PRICES = "own"
+
 
 class Vickrey:
     """Sealed bids, highest first, the best loser's price."""
