@@ -19,7 +19,6 @@ from broker.rounds.budget import round_budget_ms
 from broker.rounds.shadow import Cleared, Shadows
 from broker.rounds.single_flight import SingleFlight
 from broker.rounds.supply import send_up
-from broker.rounds.warm import warm
 from broker.services.shares import Shares
 from broker.services.snapshot_store import pack
 from broker.services.snapshots import build_snapshot, current_policy, paced, read_rows
@@ -30,6 +29,8 @@ from db.ids import new_id
 from market import mechanisms
 from market.plan import Plan
 from market.snapshot import Floats, Snapshot
+from market.warming import warm
+from sim.generators import random_snapshot
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -141,8 +142,7 @@ class Rounds:
 
     def warm_up(self) -> None:
         """Connect, and run the mechanism in force on a small market, so that all is compiled."""
-        policy = self.snapshot("").policy
-        warm(policy)
+        warm(self.snapshot("").policy, random_snapshot)
         with self.flight.turn("warm-up"):
             pass
 

@@ -107,10 +107,11 @@ def _logging(**_: Any) -> None:
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _compile(**_: Any) -> None:
     """Load and compile the market's kernels once, before the children are forked from here."""
-    from broker.rounds.warm import warm
     from market.snapshot import Policy
+    from market.warming import warm
+    from sim.generators import random_snapshot
 
-    warm(Policy(mechanism=get_settings().mechanism))
+    warm(Policy(mechanism=get_settings().mechanism), random_snapshot)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
