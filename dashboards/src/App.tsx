@@ -9,6 +9,10 @@ import { LiveContext } from "./live/hooks";
 import { LiveStore } from "./live/store";
 import { JobPage } from "./pages/job/JobPage";
 import { JobsPage } from "./pages/JobsPage";
+import { MarketPage } from "./pages/market/MarketPage";
+import { PoliciesPage } from "./pages/market/PoliciesPage";
+import { RoundPage } from "./pages/market/RoundPage";
+import { RoundsPage } from "./pages/market/RoundsPage";
 import { NodePage } from "./pages/NodePage";
 import { NodesPage } from "./pages/NodesPage";
 import { NotFoundPage } from "./pages/NotFoundPage";
@@ -115,5 +119,10 @@ function CurrentPage() {
   if (matchPath("/nodes", path)) return <NodesPage />;
   const node = matchPath("/nodes/:id", path);
   if (node) return <NodePage key={node.id} id={node.id ?? ""} />;
+  if (matchPath("/market", path)) return <MarketPage />;
+  if (matchPath("/market/rounds", path)) return <RoundsPage />;
+  const round = matchPath("/market/rounds/:id", path);
+  if (round) return <RoundPage key={round.id} id={round.id ?? ""} />;
+  if (matchPath("/market/policies", path)) return <PoliciesPage />;
   return <NotFoundPage path={path} />;
 }

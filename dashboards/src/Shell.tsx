@@ -17,6 +17,7 @@ export function Shell({ children }: { children: ReactNode }) {
     ...(maySeeNodes(account)
       ? [{ href: "/nodes", label: "Nodes", here: path.startsWith("/nodes") }]
       : []),
+    { href: "/market", label: "Market", here: path.startsWith("/market") },
     ...(maySubmit(account)
       ? [{ href: "/jobs/new", label: "Submit a job", here: path === "/jobs/new" }]
       : []),

@@ -8,6 +8,7 @@ import "./styles/parts.css";
 import "./styles/tables.css";
 import "./styles/overview.css";
 import "./styles/job.css";
+import "./styles/market.css";
 import "./styles/form.css";
 
 const root = document.getElementById("root");

@@ -110,6 +110,7 @@ export function makeRound(over: Partial<Round> = {}): Round {
   return {
     id: "round_1",
     cell_id: "cell_1",
+    policy_id: "policy_default",
     mechanism: "hierarchical",
     bid_count: 1,
     ask_count: 1,
@@ -119,6 +120,7 @@ export function makeRound(over: Partial<Round> = {}): Round {
     welfare: 0.9,
     bound: 1,
     gap: 0.1,
+    timings_ms: { clear: 4 },
     created_at: AT,
     ...over,
   };

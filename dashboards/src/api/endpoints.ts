@@ -19,6 +19,31 @@ export const getPriceHistory = (cellId: string, resource: string, from: string) 
 
 export const listRounds = () =>
   callJson<T.Page<T.Round>>("/v1/market/rounds?with_bids=true&limit=300");
+export const listCellRounds = (cell: string, cursor: string | null, limit = 50) =>
+  callJson<T.Page<T.Round>>(
+    query("/v1/market/rounds", { cell_id: cell, with_bids: true, limit, cursor }),
+  );
+export const getRound = (round: string) =>
+  callJson<T.RoundDetail>(`/v1/market/rounds/${id(round)}`);
+export const listUpperRounds = () =>
+  callJson<T.Page<T.UpperRound>>("/v1/market/upper-rounds?limit=50");
+export const getBook = (cellId: string) =>
+  callJson<T.Book>(query("/v1/market/book", { cell_id: cellId }));
+export const getTrends = (cellId: string, from: string, stepS: number) =>
+  callJson<{ items: T.Statistic[] }>(
+    query("/v1/market/statistics", { cell_id: cellId, from, step_s: stepS }),
+  );
+
+export const listPolicies = () => callJson<T.Page<T.Policy>>("/v1/policies?limit=100");
+export const getComparison = (policy: string) =>
+  callJson<T.Comparison>(`/v1/policies/${id(policy)}/shadow`);
+export const activatePolicy = (policy: string) =>
+  callJson<T.Policy>(`/v1/policies/${id(policy)}/activate`, { method: "POST" });
+export const startShadow = (policy: string) =>
+  callJson<T.Policy>(`/v1/policies/${id(policy)}/shadow`, { method: "POST" });
+export const endShadow = (policy: string) =>
+  call(`/v1/policies/${id(policy)}/shadow`, { method: "DELETE" });
+
 /** The longest step that there is, so that all since ``from`` is in one (or two) of it. */
 export const getStatistics = (from: string) =>
   callJson<{ items: T.Statistic[] }>(query("/v1/market/statistics", { from, step_s: 31 * 86_400 }));

@@ -241,6 +241,7 @@ export interface PriceRow {
 export interface Round {
   id: string;
   cell_id: string;
+  policy_id: string;
   mechanism: string;
   bid_count: number;
   ask_count: number;
@@ -250,7 +251,88 @@ export interface Round {
   welfare: number;
   bound: number;
   gap: number;
+  timings_ms: Record<string, number>;
   created_at: string;
+}
+
+/** What became of one bid in a round. */
+export interface Outcome {
+  demand_id: string;
+  job_id: string;
+  slots_asked: number;
+  slots_won: number;
+  loss: string | null;
+  detail: string;
+}
+
+/** Figures of one plan by name; ``live`` and ``shadow`` of the same round, by the same score. */
+export interface RoundDetail extends Round {
+  slots_matched: number;
+  slots_refused: number;
+  budget_ms: number;
+  outcomes: Outcome[];
+  shadow: {
+    policy_id: string;
+    live: Record<string, number>;
+    shadow: Record<string, number>;
+  } | null;
+}
+
+/** One clearing of a region or the root: what cells sent up, and what other cells took. */
+export interface UpperRound {
+  id: string;
+  place: string;
+  place_name: string;
+  bid_count: number;
+  bids_handed_down: number;
+  slots_asked: number;
+  slots_handed_down: number;
+  cell_count: number;
+  step_count: number;
+  bytes_up: number;
+  timings_ms: Record<string, number>;
+  created_at: string;
+}
+
+/** Orders of one resource at one price: asks per priced unit, bids per slot, both for an hour. */
+export interface BookLevel {
+  resource: string;
+  price_micros: number;
+  units: number;
+  orders: number;
+}
+
+export interface Book {
+  asks: BookLevel[];
+  bids: BookLevel[];
+}
+
+export interface PolicyBody {
+  mechanism?: string;
+  payment: string;
+  weight_cost: number;
+  weight_qos: number;
+  weight_energy: number;
+  weight_fairness: number;
+  utilisation_target: number;
+  parameters: Record<string, number>;
+}
+
+export interface Policy {
+  id: string;
+  name: string;
+  body: PolicyBody;
+  created_at: string;
+  activated_at: string | null;
+  shadow: boolean;
+}
+
+/** Means over the rounds that a shadow policy cleared beside the live one. */
+export interface Comparison {
+  policy_id: string;
+  since: string;
+  rounds: number;
+  items: { name: string; live: number; shadow: number; change: number | null }[];
 }
 
 /** One cell and resource over a step of time; null where there was nothing to measure. */

@@ -2,9 +2,10 @@
 
 import { compact } from "./units";
 
-/** `1530` → `"1.53 s"`, `75_000` → `"1 min 15 s"`. */
+/** `0.23` → `"0.2 ms"`, `1530` → `"1.53 s"`, `75_000` → `"1 min 15 s"`. */
 export function formatDuration(ms: number): string {
   if (ms < 0) return "0 ms";
+  if (ms < 10) return `${compact(ms, 1)} ms`;
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${compact(ms / 1_000, 2)} s`;
   if (ms < 60_000) return `${compact(ms / 1_000, 1)} s`;

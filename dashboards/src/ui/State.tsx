@@ -16,6 +16,8 @@ const LOOKS: Record<string, readonly [Tone, Shape]> = {
   accepted: ["wait", "half"],
   unknown: ["wait", "clock"],
   lost: ["bad", "cross"],
+  "in force": ["good", "check"],
+  shadow: ["busy", "half"],
   active: ["busy", "dot"],
   released: ["idle", "dash"],
   enrolled: ["wait", "ring"],

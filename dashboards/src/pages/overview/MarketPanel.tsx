@@ -5,6 +5,7 @@ import { platformNow } from "../../api/http";
 import type { Round, Statistic } from "../../api/types";
 import { formatPrice } from "../../format/money";
 import { amount, formatShare, resourceFormat } from "../../format/units";
+import { Link } from "../../router";
 import { useLoaded } from "../../live/hooks";
 import { marketsOf, ROUNDS_SHOWN, shareOfBound, type CellMarket } from "../../live/market";
 import { Age } from "../../ui/Figures";
@@ -23,7 +24,7 @@ async function loadMarkets(): Promise<CellMarket[]> {
 export function MarketPanel() {
   const { data, problem, refresh } = useLoaded("markets", loadMarkets, { idleMs: LOOK_MS });
   return (
-    <Panel title="Rounds and book" note="last hour">
+    <Panel title="Rounds and book" note="last hour" actions={<Link href="/market">Over time</Link>}>
       {problem && <ProblemNotice problem={problem} retry={refresh} />}
       {!data && !problem && <Loading rows={3} label="Loading the rounds" />}
       {data?.length === 0 && (
@@ -75,7 +76,7 @@ export function MarketPanel() {
   );
 }
 
-function MarketRows({ market: { name, rounds, resources } }: { market: CellMarket }) {
+function MarketRows({ market: { cellId, name, rounds, resources } }: { market: CellMarket }) {
   const last = rounds.at(-1);
   const forwarded = resources[0]?.share_forwarded ?? 0;
   return (
@@ -83,7 +84,9 @@ function MarketRows({ market: { name, rounds, resources } }: { market: CellMarke
       <tr className="cell-row">
         <th scope="rowgroup" colSpan={COLUMNS}>
           <div className="cell-head">
-            <span className="cell-name">{name}</span>
+            <Link className="cell-name" href={`/market?cell=${cellId}`}>
+              {name}
+            </Link>
             {last ? (
               <>
                 <span className="round-share">

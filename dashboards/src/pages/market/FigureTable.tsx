@@ -1,0 +1,55 @@
+/** Two plans' figures side by side: the policy in force and its shadow. */
+
+import { changeOf, FIGURES, orderedFigures } from "../../live/figures";
+
+const TONES = { better: "tone-good", worse: "tone-bad", alike: "muted", other: "" } as const;
+
+export interface Figure {
+  name: string;
+  live: number;
+  shadow: number;
+}
+
+export function FigureTable({ figures, caption }: { figures: readonly Figure[]; caption: string }) {
+  return (
+    <div className="scroll">
+      <table className="table table-small figure-table">
+        <caption className="visually-hidden">{caption}</caption>
+        <thead>
+          <tr>
+            <th scope="col">Figure</th>
+            <th scope="col" className="num">
+              In force
+            </th>
+            <th scope="col" className="num">
+              Shadow
+            </th>
+            <th scope="col">Difference</th>
+          </tr>
+        </thead>
+        <tbody>
+          {orderedFigures(figures).map(({ name, live, shadow }) => {
+            const figure = FIGURES[name];
+            const { text, verdict } = changeOf(name, live, shadow);
+            const told = verdict === "better" || verdict === "worse" ? ` ${verdict}` : "";
+            return (
+              <tr key={name}>
+                <th scope="row">
+                  {figure?.label} <span className="unit">{figure?.unit}</span>
+                </th>
+                <td className="num">{figure?.format(live)}</td>
+                <td className="num">{figure?.format(shadow)}</td>
+                <td>
+                  <span className={`figure ${TONES[verdict]}`}>
+                    {text}
+                    {told}
+                  </span>
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,253 @@
+/** Rounds of the cells with how near to their bound they came, and those of the levels above. */
+
+import { useEffect, useState } from "react";
+import { listCellRounds, listUpperRounds } from "../../api/endpoints";
+import { asProblem, type Problem } from "../../api/problem";
+import type { Round, UpperRound } from "../../api/types";
+import { formatDuration } from "../../format/time";
+import { compact, formatBytes, formatShare, shortId } from "../../format/units";
+import { useLive, useLoaded } from "../../live/hooks";
+import { Link, useSearch } from "../../router";
+import { Age } from "../../ui/Figures";
+import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { CellChoice } from "./CellChoice";
+import { MarketTabs } from "./MarketTabs";
+
+const LOOK_MS = 3_000;
+
+/** Missed of the bound at most; a proven best one misses nothing. */
+export function formatGap(round: Pick<Round, "bound" | "gap">): string {
+  if (round.bound <= 0) return "–";
+  return round.gap <= 0 ? "0 %" : `≤ ${compact(Math.max(0.01, round.gap * 100), 2)} %`;
+}
+
+/** Welfare and bounds are in score: to four figures, however small the market. */
+export const formatScore = (score: number): string =>
+  score === 0
+    ? "0"
+    : Number(score.toPrecision(4)).toLocaleString("en-US", { maximumSignificantDigits: 4 });
+
+export function RoundsPage() {
+  const cell = useSearch().get("cell") ?? "";
+  useEffect(() => {
+    document.title = "Rounds · souk";
+  }, []);
+  return (
+    <div className="page">
+      <MarketTabs />
+      <Panel
+        title="Rounds"
+        note="in which somebody bid, newest first"
+        actions={<CellChoice value={cell} all />}
+      >
+        <CellRounds key={cell} cell={cell} />
+      </Panel>
+      <UpperRounds />
+    </div>
+  );
+}
+
+function CellRounds({ cell }: { cell: string }) {
+  const first = useLoaded(`rounds ${cell}`, () => listCellRounds(cell, null), {
+    idleMs: LOOK_MS,
+  });
+  const [older, setOlder] = useState<{ items: Round[]; cursor: string | null } | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const wrong = problem ?? first.problem;
+  if (!first.data) {
+    return wrong ? (
+      <ProblemNotice problem={wrong} retry={first.refresh} />
+    ) : (
+      <Loading rows={8} label="Loading the rounds" />
+    );
+  }
+  const { items, next_cursor: next } = first.data;
+  const seen = new Set(items.map((round) => round.id));
+  const rounds = [...items, ...(older?.items ?? []).filter((round) => !seen.has(round.id))];
+  const cursor = older ? older.cursor : next;
+  const more = async () => {
+    try {
+      const page = await listCellRounds(cell, cursor);
+      setOlder({
+        items: [...(older?.items ?? items), ...page.items],
+        cursor: page.next_cursor,
+      });
+      setProblem(null);
+    } catch (error) {
+      setProblem(asProblem(error));
+    }
+  };
+  return (
+    <>
+      {wrong && <ProblemNotice problem={wrong} retry={first.refresh} />}
+      {rounds.length === 0 ? (
+        <Empty title="Nobody has bid yet">
+          <p>A cell clears a round as soon as somebody bids there.</p>
+        </Empty>
+      ) : (
+        <RoundTable rounds={rounds} />
+      )}
+      {cursor && (
+        <button type="button" className="button more" onClick={() => void more()}>
+          Older rounds
+        </button>
+      )}
+    </>
+  );
+}
+
+function RoundTable({ rounds }: { rounds: readonly Round[] }) {
+  const { overview } = useLive();
+  const names = new Map(overview?.cells.map((cell) => [cell.id, cell.name]));
+  return (
+    <div className="scroll">
+      <table className="table rounds-table">
+        <thead>
+          <tr>
+            <th scope="col">Cleared</th>
+            <th scope="col">Cell</th>
+            <th scope="col" className="mid-only">
+              Mechanism
+            </th>
+            <th scope="col" className="num wide-only">
+              Bids
+            </th>
+            <th scope="col" className="num wide-only" title="Offers that it could sell of">
+              Asks
+            </th>
+            <th scope="col" className="num">
+              Slots sold
+            </th>
+            <th scope="col" className="num mid-only" title="Slots not served here">
+              Sent up
+            </th>
+            <th scope="col" className="num mid-only" title="In score, summed over the slots sold">
+              Welfare
+            </th>
+            <th scope="col" className="num wide-only" title="No plan can have more, in score">
+              Bound
+            </th>
+            <th scope="col" className="num" title="The share of the bound that it may have missed">
+              Gap
+            </th>
+            <th scope="col" className="num wide-only">
+              Took
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rounds.map((round) => (
+            <tr key={round.id}>
+              <th scope="row">
+                <Link href={`/market/rounds/${round.id}`}>
+                  <Age at={round.created_at} />
+                </Link>
+              </th>
+              <td>{names.get(round.cell_id) ?? shortId(round.cell_id)}</td>
+              <td className="mid-only">{round.mechanism}</td>
+              <td className="num wide-only">{round.bid_count}</td>
+              <td className="num wide-only">{round.ask_count}</td>
+              <td className="num">
+                {round.slots_applied} <span className="unit">of {round.slots_asked}</span>
+              </td>
+              <td className="num mid-only">{round.slots_sent_up}</td>
+              <td className="num mid-only">{formatScore(round.welfare)}</td>
+              <td className="num wide-only">{formatScore(round.bound)}</td>
+              <td className="num">{formatGap(round)}</td>
+              <td className="num wide-only">{formatDuration(round.timings_ms.clear ?? 0)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function UpperRounds() {
+  const { data, problem, refresh } = useLoaded("upper rounds", listUpperRounds, {
+    idleMs: LOOK_MS,
+  });
+  return (
+    <Panel title="Rounds of the levels above" note="what cells could not serve, newest first">
+      {problem && <ProblemNotice problem={problem} retry={refresh} />}
+      {!data && !problem && <Loading rows={4} label="Loading the rounds of the levels above" />}
+      {data?.items.length === 0 && (
+        <Empty title="Nothing was sent up yet">
+          <p>What a cell cannot serve goes to its region or the root, which looks in all cells.</p>
+        </Empty>
+      )}
+      {data && data.items.length > 0 && (
+        <div className="scroll scroll-tall" role="group" aria-label="Rounds above" tabIndex={0}>
+          <table className="table rounds-table">
+            <thead>
+              <tr>
+                <th scope="col">Cleared</th>
+                <th scope="col">Level</th>
+                <th scope="col" className="num">
+                  Jobs handed down
+                </th>
+                <th scope="col" className="num">
+                  Slots
+                </th>
+                <th scope="col" className="num mid-only" title="Whose supply curves it saw">
+                  Cells
+                </th>
+                <th
+                  scope="col"
+                  className="num wide-only"
+                  title="Of the supply curves: capacity at a price"
+                >
+                  Steps
+                </th>
+                <th scope="col" className="num wide-only" title="Size of the supply curves">
+                  Curves
+                </th>
+                <th scope="col" className="num mid-only">
+                  Took
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {data.items.map((round) => (
+                <UpperRow key={round.id} round={round} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {data && data.items.length > 0 && <Taken rounds={data.items} />}
+    </Panel>
+  );
+}
+
+function UpperRow({ round }: { round: UpperRound }) {
+  return (
+    <tr>
+      <th scope="row">
+        <Age at={round.created_at} />
+      </th>
+      <td>{round.place_name}</td>
+      <td className="num">
+        {round.bids_handed_down} <span className="unit">of {round.bid_count}</span>
+      </td>
+      <td className="num">
+        {round.slots_handed_down} <span className="unit">of {round.slots_asked}</span>
+      </td>
+      <td className="num mid-only">{round.cell_count}</td>
+      <td className="num wide-only">{round.step_count}</td>
+      <td className="num wide-only">{formatBytes(round.bytes_up)}</td>
+      <td className="num mid-only">{formatDuration(round.timings_ms.clear ?? 0)}</td>
+    </tr>
+  );
+}
+
+function Taken({ rounds }: { rounds: readonly UpperRound[] }) {
+  const asked = rounds.reduce((sum, round) => sum + round.slots_asked, 0);
+  const taken = rounds.reduce((sum, round) => sum + round.slots_handed_down, 0);
+  return (
+    <p className="panel-foot muted">
+      {asked > 0 ? formatShare(taken / asked) : "None"} of the slots sent up in the last{" "}
+      {rounds.length} rounds found room in another cell.
+    </p>
+  );
+}
