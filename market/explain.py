@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market import feasible, score
+from market import feasible, losses, score
 from market.plan import Loss, Plan
 from market.pricing import taken
 from market.snapshot import Indices, Snapshot
@@ -39,6 +39,7 @@ class Explanation:
     candidates: tuple[Candidate, ...]  # best first, at most ``CANDIDATES_SHOWN_MAX``
     candidates_total: int
     ruled_out: dict[Loss, int]  # asks by the first hard constraint that they break
+    figures: dict[Loss, str]  # of each: what is needed, and what the ask that comes closest has
     winning_limit: int | None  # micros per slot and hour that would have won; None: no price would
 
 
@@ -46,6 +47,7 @@ def explain(snapshot: Snapshot, plan: Plan, bid: int) -> Explanation:
     """The explanation of bid ``bid`` (an index) under ``plan``; one pass over the asks."""
     codes = feasible.row_refusals(snapshot, bid)
     asks = np.flatnonzero(codes == feasible.FEASIBLE).astype(np.int32)
+    broken = {k: loss for k, loss in enumerate(feasible.CONSTRAINTS) if (codes == k).any()}
     mine = plan.bid == bid
     won = dict(zip(plan.ask[mine].tolist(), plan.count[mine].tolist(), strict=True))
     served = int(plan.count[mine].sum())
@@ -57,10 +59,12 @@ def explain(snapshot: Snapshot, plan: Plan, bid: int) -> Explanation:
         detail=plan.loss_detail[bid],
         candidates=best_candidates(snapshot, plan, bid, asks, won),
         candidates_total=len(asks),
-        ruled_out={
-            reason: int((codes == code).sum())
-            for code, reason in enumerate(feasible.CONSTRAINTS)
-            if (codes == code).any()
+        ruled_out={reason: int((codes == code).sum()) for code, reason in broken.items()},
+        figures={
+            reason: losses.constraint_loss(
+                snapshot, bid, code, losses.closest_of(snapshot, bid, code, codes)
+            )[1]
+            for code, reason in broken.items()
         },
         winning_limit=None if plan.loss[bid] is None else winning_limit(snapshot, plan, bid),
     )

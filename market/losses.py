@@ -89,9 +89,14 @@ def closest(snapshot: Snapshot, bid: int) -> tuple[int, int]:
     """(code, ask) of one bid as ``last_asks`` finds them, without the compiled kernels."""
     codes = feasible.row_refusals(snapshot, bid)
     code = int(codes.max(initial=-1))
+    return code, closest_of(snapshot, bid, code, codes)
+
+
+def closest_of(snapshot: Snapshot, bid: int, code: int, codes: feasible.Codes) -> int:
+    """Of the asks whose refusal of ``bid`` in ``codes`` (m,) is ``code``, the closest; −1: none."""
     asks = np.flatnonzero(codes == code).astype(np.int32)
     if not len(asks) or code == feasible.FEASIBLE:
-        return code, int(asks[0]) if len(asks) else -1
+        return int(asks[0]) if len(asks) else -1
     row = np.full(len(asks), bid, dtype=np.int32)
     sells = snapshot.asks
     match feasible.CONSTRAINTS[code]:
@@ -108,4 +113,4 @@ def closest(snapshot: Snapshot, bid: int) -> tuple[int, int]:
             figure = -feasible.reserve_rates(snapshot, row, asks).astype(np.float64)
         case _:
             figure = np.zeros(len(asks))
-    return code, int(asks[figure.argmax()])
+    return int(asks[figure.argmax()])

@@ -28,6 +28,12 @@ def quantity(resource: str, amount: int) -> str:
     return f"{amount / size:.6g} {unit}"
 
 
+def shortage(resource: str, needed: int, which: str, here: int) -> str:
+    """``"memory: needs 768 MiB, "`` and ``which`` (``"the largest node has"``) and how much."""
+    label = LABELS.get(resource, (resource, "", 1))[0]
+    return f"{label}: needs {quantity(resource, needed)}, {which} {quantity(resource, here)}"
+
+
 # What a job waits for, by its loss; {topic} is the first word of the sentence with the figures.
 _WAITS_FOR = {
     Loss.NO_CAPACITY: "The job waits for {topic}",
@@ -113,9 +119,7 @@ def _shortages(snapshot: Snapshot, bids: Indices, have: Ints, which: str) -> lis
     rows = np.arange(len(bids))
 
     def say(resource: int, needed: int, here: int) -> str:
-        name = snapshot.resources[resource]
-        label = LABELS.get(name, (name, "", 1))[0]
-        return f"{label}: needs {quantity(name, needed)}, {which} {quantity(name, here)}"
+        return shortage(snapshot.resources[resource], needed, which, here)
 
     return _each(say, worst, demand[rows, worst], have[rows, worst])
 

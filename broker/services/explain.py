@@ -119,6 +119,14 @@ def _advice(price: PriceToWin | None) -> str:
 Found = tuple[Explanation, list[tuple[str, int, str]], PriceToWin | None]
 
 
+def _ruled_out(found: Explanation, reason: Loss) -> str:
+    """How many nodes it rules out; where it has figures, what is needed and what there is."""
+    said = f"{found.ruled_out[reason]} {_SENTENCES[reason]}"
+    figured = reason not in (Loss.CONSTRAINT, Loss.NOT_ADMITTED)
+    figures = found.figures[reason].replace("fitting node", "of them")  # others may well fit
+    return f"{said} ({figures})" if figured else said
+
+
 def _stored(session: Session, record: JobRecord) -> Found | None:
     """From the snapshot of the last round that the demand stood in."""
     seen = explaining.last_round(session, record.demand.id)
@@ -194,7 +202,7 @@ def _explain(snapshot: Snapshot, plan: Plan, record: JobRecord, *, budget_ms: in
     if found.loss is not None:
         price = price_to_win(snapshot, plan, bid, budget_ms=budget_ms)
     ruled_out = [
-        (str(reason), found.ruled_out[reason], f"{found.ruled_out[reason]} {_SENTENCES[reason]}")
+        (str(reason), found.ruled_out[reason], _ruled_out(found, reason))
         for reason in feasible.CONSTRAINTS
         if reason in found.ruled_out
     ]

@@ -16,7 +16,9 @@ from broker.services.refusals import Refusal
 from broker.services.snapshots import REFERENCE_OPS_PER_S
 from db.control.rounds import CellRow
 from db.control.submitting import CellFit, Wish, read_fit
+from market import sentences
 from market.plan import Loss
+from market.resources import RESOURCE_NAMES
 
 LARGE_FLEET = 1_000  # nodes; judging so many takes longer than all else of a submission
 KEPT_S = 0.5  # so it is done so often, or as often as takes a tenth of the time
@@ -97,7 +99,7 @@ def judge(fits: Fits, spec: JobSpec, *, tenant: str, salt: str) -> Verdict:
     return Verdict(
         home=home if fitting else "",
         candidates=sum(fit.nodes for fit in fitting),
-        ruled_out=_ruled_out(known),
+        ruled_out=_ruled_out(known, spec.resources),
     )
 
 
@@ -152,16 +154,42 @@ def _latency(home: CellRow, other: CellRow) -> float:
     return LATENCY_IN_CELL_MS if home.id == other.id else latency_ms(home, other)
 
 
-def _ruled_out(fits: Sequence[CellFit]) -> tuple[RuledOut, ...]:
+def _ruled_out(fits: Sequence[CellFit], demand: Mapping[str, int]) -> tuple[RuledOut, ...]:
     counts: dict[str, int] = defaultdict(int)
     for fit in fits:
         if fit.broken:
             counts[fit.broken] += fit.nodes
+    figures: dict[str, str] = {Loss.TOO_LARGE: _shortage(fits, demand)}
     return tuple(
-        RuledOut(constraint=name, count=counts[name], detail=f"{counts[name]} {sentence}")
+        RuledOut(
+            constraint=name,
+            count=counts[name],
+            detail=f"{counts[name]} {sentence}{figures.get(name, '')}",
+        )
         for name, sentence in _SENTENCES.items()
         if counts[name]
     )
+
+
+def _shortage(fits: Sequence[CellFit], demand: Mapping[str, int]) -> str:
+    """Which resource nodes are too small for, and how much of it there is.
+
+    One that no node has enough of; else the one that the node with most room for it all lacks.
+    """
+    small = [fit for fit in fits if fit.largest and fit.closest]
+    if not small:
+        return ""
+    largest = [max(amounts) for amounts in zip(*(fit.largest or [] for fit in small), strict=True)]
+    closest = max(fit.closest or [] for fit in small)[1:]
+    for have, whose in ((largest, "the largest has"), (closest, "the one that comes closest has")):
+        amounts = dict(zip(RESOURCE_NAMES, have, strict=True))
+        name = min(
+            (name for name, needed in demand.items() if needed),
+            key=lambda name: amounts[name] / demand[name],
+        )
+        if amounts[name] < demand[name]:
+            return f" ({sentences.shortage(name, demand[name], whose, int(amounts[name]))})"
+    return ""
 
 
 class _Kept:

@@ -142,18 +142,24 @@ class CellFit(NamedTuple):
     online: int
     slots: int  # whole slots that those online hold when empty
     slots_leased: int  # of this wish's size, by which their leases lessen that
+    largest: list[int] | None  # where they are too small: the most of each resource that one has
+    closest: list[float] | None  # how many slots the one with most room holds, and what it has
 
 
 _FIT = text("""
     WITH judged AS (
         SELECT n.id, n.cell_id, n.state = 'online' AS online,
             least(
-                coalesce((o.capacity->>'cpu_millis')::bigint, 0) / nullif(:cpu_millis, 0),
-                coalesce((o.capacity->>'memory_bytes')::bigint, 0) / nullif(:memory_bytes, 0),
-                coalesce((o.capacity->>'accelerator_millis')::bigint, 0)
-                    / nullif(:accelerator_millis, 0),
-                coalesce((o.capacity->>'bandwidth_kbps')::bigint, 0) / nullif(:bandwidth_kbps, 0)
+                c.cpu / nullif(:cpu_millis, 0), c.memory / nullif(:memory_bytes, 0),
+                c.accelerator / nullif(:accelerator_millis, 0),
+                c.bandwidth / nullif(:bandwidth_kbps, 0)
             ) AS slots,
+            least(
+                c.cpu / nullif(:cpu_millis, 0)::float8, c.memory / nullif(:memory_bytes, 0)::float8,
+                c.accelerator / nullif(:accelerator_millis, 0)::float8,
+                c.bandwidth / nullif(:bandwidth_kbps, 0)::float8
+            ) AS room,
+            c.cpu, c.memory, c.accelerator, c.bandwidth,
             CASE
                 WHEN :only_cell <> '' AND n.cell_id <> :only_cell
                     OR NOT (n.runtimes ? :kind AND n.labels @> CAST(:labels AS jsonb))
@@ -170,10 +176,16 @@ _FIT = text("""
                     THEN 'deadline'
                 ELSE ''
             END AS broken
-        FROM nodes n JOIN offers o ON o.node_id = n.id AND o.state = 'open'
+        FROM nodes n JOIN offers o ON o.node_id = n.id AND o.state = 'open',
+            LATERAL (SELECT
+                coalesce((o.capacity->>'cpu_millis')::bigint, 0) AS cpu,
+                coalesce((o.capacity->>'memory_bytes')::bigint, 0) AS memory,
+                coalesce((o.capacity->>'accelerator_millis')::bigint, 0) AS accelerator,
+                coalesce((o.capacity->>'bandwidth_kbps')::bigint, 0) AS bandwidth
+            ) c
         WHERE n.state <> 'revoked'
     ), fitting AS (
-        SELECT id, cell_id, online, slots,
+        SELECT id, cell_id, online, slots, room, cpu, memory, accelerator, bandwidth,
             CASE WHEN broken IN ('', 'speed', 'deadline') AND slots < 1 THEN 'too_large'
                 ELSE broken END AS broken
         FROM judged
@@ -187,7 +199,11 @@ _FIT = text("""
     )
     SELECT f.cell_id, c.latitude, c.longitude, f.broken, count(*), count(*) FILTER (WHERE f.online),
         coalesce(sum(f.slots) FILTER (WHERE f.online), 0)::bigint,
-        CASE f.broken WHEN '' THEN coalesce(max(l.slots), 0) ELSE 0 END
+        CASE f.broken WHEN '' THEN coalesce(max(l.slots), 0) ELSE 0 END,
+        CASE f.broken WHEN 'too_large'
+            THEN ARRAY[max(f.cpu), max(f.memory), max(f.accelerator), max(f.bandwidth)] END,
+        CASE f.broken WHEN 'too_large'
+            THEN max(ARRAY[f.room, f.cpu, f.memory, f.accelerator, f.bandwidth]) END
     FROM fitting f JOIN cells c ON c.id = f.cell_id LEFT JOIN leased l ON l.cell_id = f.cell_id
     GROUP BY f.cell_id, c.latitude, c.longitude, f.broken
     ORDER BY f.cell_id, f.broken

@@ -229,6 +229,22 @@ def test_explain_of_a_winner_shows_its_candidates(session, rounds):
     assert len(found.leases) == 1
 
 
+def test_explain_says_how_much_the_nodes_ruled_out_lack(session):
+    cell = make_cell(session)
+    make_node(session, cell=cell, reserve={"cpu_millis": 200_000, "memory_bytes": 0})
+    make_node(session, cell=cell, reserve={"cpu_millis": 300_000, "memory_bytes": 0})
+    make_node(session, cell=cell, capacity={"cpu_millis": 500, "memory_bytes": 1 << 30})
+    make_node(session, cell=cell, reserve={"cpu_millis": 1_000, "memory_bytes": 0})
+    job = job_in(session, cell)
+    found = explain_job(session, job.id, account_id=None, now=SOON)
+    assert [detail for _, _, detail in found.ruled_out] == [
+        "1 could not hold one slot even when empty"
+        " (cpu: needs 1 cores, the largest of them offers 0.5 cores)",
+        "2 ask more than the job's limit price"
+        " (limit: offers 0.1 credits an hour, the cheapest of them asks 0.2)",
+    ]
+
+
 def test_explain_before_the_first_round(session):
     cell = make_cell(session)
     make_node(session, cell=cell)

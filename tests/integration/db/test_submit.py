@@ -145,6 +145,32 @@ def test_what_no_node_can_ever_serve_is_refused_with_counts(
     assert constraints_of(refused) == {constraint: 1}
 
 
+SHORTAGES = [
+    # of two nodes: 4 cores with 4 GiB, 1 core with 16 GiB
+    ({"cpu_millis": 4_001}, "cpu: needs 4.001 cores, the largest has 4 cores"),
+    ({"cpu_millis": 1, "memory_bytes": 20 * GIB}, "memory: needs 20480 MiB, the largest has 16384"),
+    ({"cpu_millis": 1, "accelerator_millis": 1}, "accelerator: needs 0.001 accelerators, the lar"),
+    # Each has enough of one: the first comes closest, with half of the memory.
+    (
+        {"cpu_millis": 4_000, "memory_bytes": 8 * GIB},
+        "memory: needs 8192 MiB, the one that comes closest has 4096 MiB",
+    ),
+]
+
+
+@pytest.mark.parametrize(("resources", "says"), SHORTAGES)
+def test_what_is_too_large_is_told_which_resource_is_short(
+    session: Session, tenant: Account, resources: dict[str, int], says: str
+) -> None:
+    make_node(session, capacity={"cpu_millis": 4_000, "memory_bytes": 4 * GIB})
+    make_node(session, capacity={"cpu_millis": 1_000, "memory_bytes": 16 * GIB})
+    with pytest.raises(Unserviceable) as refused:
+        jobs.submit(session, account_id=tenant.id, spec=spec_of(resources=resources), now=NOW)
+    (reason,) = refused.value.reasons
+    assert reason.detail.startswith(f"2 could not hold one slot even when empty ({says}")
+    assert reason.detail in str(refused.value)
+
+
 def test_a_runtime_that_no_node_has_is_refused(session: Session, tenant: Account) -> None:
     make_node(session, runtimes={"wasm": "1"})
     with pytest.raises(Unserviceable):

@@ -33,6 +33,10 @@ def test_explain_counts_what_ruled_asks_out() -> None:
     )
     told = explain(snapshot, get("greedy").clear(snapshot, budget_ms=100), 0)
     assert told.ruled_out == {Loss.LATENCY: 2}
+    far = f"{snapshot.zone_latency_ms[1, 0]:.6g}"
+    assert told.figures == {
+        Loss.LATENCY: f"latency: needs 20 ms, the nearest fitting node is at {far} ms"
+    }
     assert told.candidates_total == 1
     assert told.candidates[0].slots_won == 1
     assert told.winning_limit is None
