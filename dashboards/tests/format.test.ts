@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { creditsForInput, formatCredits, formatPrice, parseCredits } from "../src/format/money";
 import { previewOf } from "../src/format/preview";
+import { lossPhrase } from "../src/format/loss";
 import { between, formatAge, formatDuration } from "../src/format/time";
 import {
   amount,
@@ -58,6 +59,7 @@ describe("money", () => {
 describe("time", () => {
   test.each([
     [-5, "0 ms"],
+    [0.23, "0.2 ms"],
     [47.6, "48 ms"],
     [1_530, "1.53 s"],
     [12_340, "12.3 s"],
@@ -164,4 +166,11 @@ describe("preview", () => {
     expect(is).toBe("bytes");
     expect(text).toMatch(/^0000 {2}00 41 ff +\.A\.$/);
   });
+});
+
+test.each([
+  ["no_capacity", "no room now"],
+  ["of_a_newer_platform", "of a newer platform"],
+])("the loss %s is told as %s", (loss, text) => {
+  expect(lossPhrase(loss)).toBe(text);
 });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { RoundOutcome } from "../src/api/types";
+import type { Explanation, RoundOutcome } from "../src/api/types";
 import { concerns } from "../src/pages/job/JobPage";
 import { spanOf } from "../src/pages/job/AttemptsPanel";
-import { runsOf } from "../src/pages/job/ExplainPanel";
+import { runsOf, winningLimit } from "../src/pages/job/ExplainPanel";
 import { stepsOf } from "../src/pages/job/TimelinePanel";
-import { costSoFar, hasEnded } from "../src/ui/JobTable";
+import { costSoFar, hasEnded, reasonOf } from "../src/ui/JobTable";
 import { stepPath } from "../src/ui/Sparkline";
 import { makeAttempt, makeEvent, makeJob } from "./factories";
 
@@ -94,4 +94,38 @@ describe("stepPath", () => {
     expect(stepPath([{ at: -500, priceMicros: 10 }], 0, 100)).toBe("M0 18H200");
     expect(stepPath([], 0, 100)).toBe("");
   });
+});
+
+describe("reasonOf", () => {
+  const demand = {
+    state: "open",
+    count_open: 1,
+    rounds: 3,
+    last_loss: "limit_below_reserve",
+    last_loss_detail: "offers 1, asks 2",
+  };
+
+  test.each([
+    [makeJob({ demand }), { why: "its limit is under every reserve", detail: "offers 1, asks 2" }],
+    [makeJob(), { why: null, detail: null }],
+    [makeJob({ demand, state: "running" }), { why: null, detail: null }],
+    [makeJob({ demand, state: "succeeded", end_reason: "ok" }), { why: null, detail: null }],
+    [
+      makeJob({ demand, state: "failed", end_reason: "task_failed", end_detail: "exit 3" }),
+      { why: "task failed", detail: "exit 3" },
+    ],
+  ])("a job tells why it waits or how it ended (%#)", (job, told) => {
+    expect(reasonOf(job)).toEqual(told);
+  });
+});
+
+test.each([
+  [2_000, 1_000, 2_000],
+  [1_000, 1_000, null],
+  [900, 1_000, null],
+  [null, 1_000, null],
+])("with %s to win and a limit of %i it is told %s", (price, limit, told) => {
+  const explanation = { price_to_win_micros_per_hour: price } as Explanation;
+  expect(winningLimit(explanation, limit)).toBe(told);
+  expect(winningLimit({ ...explanation, state: "succeeded" }, limit)).toBeNull();
 });

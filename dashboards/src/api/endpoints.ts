@@ -86,6 +86,8 @@ export const listNodes = (cursor: string | null) =>
   callJson<T.Page<T.Node>>(query("/v1/nodes", { cursor, limit: 200 }));
 export const listLeases = (node: string) =>
   callJson<T.Page<T.Lease>>(query("/v1/leases", { node_id: node, state: "active", limit: 100 }));
+export const listOffers = (node: string) =>
+  callJson<T.Page<T.Offer>>(query("/v1/offers", { node_id: node, limit: 10 }));
 export const getNode = (node: string) => call(`/v1/nodes/${id(node)}`);
 export const patchNode = (node: string, etag: string | null, change: { draining: boolean }) =>
   callJson<T.Node>(`/v1/nodes/${id(node)}`, {

@@ -202,6 +202,15 @@ export interface Lease {
   charge_micros: number | null;
 }
 
+/** What an owner sells of a node; ``reserve`` is micros per priced unit and hour. */
+export interface Offer {
+  id: string;
+  node_id: string;
+  state: string;
+  capacity: Quantities;
+  reserve: Quantities;
+}
+
 export interface Explanation {
   job_id: string;
   state: JobState;

@@ -1,7 +1,7 @@
 /** One device: what it offers, what of it is leased, what it measured, and how to drain it. */
 
 import { useEffect, useState } from "react";
-import { getNode, listLeases, patchNode } from "../api/endpoints";
+import { getNode, listLeases, listOffers, patchNode } from "../api/endpoints";
 import { asProblem, type Problem } from "../api/problem";
 import type { Node } from "../api/types";
 import {
@@ -13,7 +13,7 @@ import {
   resourceFormat,
   shortId,
 } from "../format/units";
-import { useLoaded } from "../live/hooks";
+import { useLive, useLoaded } from "../live/hooks";
 import { Link } from "../router";
 import { maySteerNode, useSession } from "../session";
 import { Fact } from "../ui/Fact";
@@ -83,23 +83,35 @@ export function NodePage({ id }: { id: string }) {
 }
 
 function CapacityPanel({ node }: { node: Node }) {
+  const offers = useLoaded(`offers ${node.id}`, () => listOffers(node.id), { idleMs: 15_000 });
+  const open = offers.data?.items.find((offer) => offer.state === "open");
   return (
     <Panel title="Offered capacity" note="leased is sold, used or not">
       <dl className="facts">
         {orderedResources(Object.keys(node.capacity)).map((resource) => {
           const total = node.capacity[resource] ?? 0;
           const leased = node.leased[resource] ?? 0;
-          const { label, unit } = resourceFormat(resource);
+          const { label, unit, pricedPer } = resourceFormat(resource);
+          const asks = open?.reserve[resource];
           return (
             <Fact key={resource} label={label}>
               <CapacityBar resource={resource} leased={leased} total={total} />
               {amount(resource, leased)} <span className="unit">leased,</span>{" "}
               {amount(resource, sellable(node, resource))} <span className="unit">free of</span>{" "}
               {amount(resource, total)} <span className="unit">{unit}</span>
+              {asks !== undefined && (
+                <div>
+                  <span className="unit">sold from</span> <Credits micros={asks} per={pricedPer} />
+                </div>
+              )}
             </Fact>
           );
         })}
       </dl>
+      {offers.data && !open && (
+        <p className="panel-foot muted">It has no open offer: nothing of it is for sale.</p>
+      )}
+      {offers.problem && <ProblemNotice problem={offers.problem} retry={offers.refresh} />}
     </Panel>
   );
 }
@@ -144,16 +156,21 @@ function LeasesPanel({ node }: { node: Node }) {
     wakes: (event) => event.kind.startsWith("lease."),
     idleMs: 5_000,
   });
+  const { overview } = useLive();
+  const names = new Map(overview?.jobs.recent.map((job) => [job.id, job.name]));
   const leases = data?.items ?? [];
   return (
     <Panel title="Leases now">
+      {!data && !problem && <Loading rows={1} label="Loading the leases" />}
       {problem && !data && <ProblemNotice problem={problem} />}
       {data && leases.length === 0 && <Empty title="Nothing of it is leased" />}
       {leases.length > 0 && (
         <ul className="leases panel-text">
           {leases.map((lease) => (
             <li key={lease.id}>
-              <Link href={`/jobs/${lease.job_id}`}>{shortId(lease.job_id)}</Link>
+              <Link href={`/jobs/${lease.job_id}`}>
+                {names.get(lease.job_id) || shortId(lease.job_id)}
+              </Link>
               <span>
                 {lease.slots} {lease.slots === 1 ? "slot" : "slots"}
               </span>

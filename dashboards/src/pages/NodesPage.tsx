@@ -78,7 +78,7 @@ export function NodesPage() {
             </thead>
             <tbody>
               {nodes.map((node) => (
-                <NodeRow key={node.id} node={node} />
+                <NodeRow key={node.id} node={node} cell={!cell} />
               ))}
             </tbody>
           </table>

@@ -1,6 +1,7 @@
 /** Jobs as table rows: what each is, how far it came, what it cost, how long it took. */
 
 import type { Job } from "../api/types";
+import { lossPhrase } from "../format/loss";
 import { between, formatDuration } from "../format/time";
 import { useNow } from "../live/hooks";
 import { Link } from "../router";
@@ -71,8 +72,20 @@ export function JobTable({ jobs }: { jobs: readonly Job[] }) {
   );
 }
 
+/** Why it ended badly, or why it still waits: in a word, and in a sentence. */
+export function reasonOf(job: Job): { why: string | null; detail: string | null } {
+  if (job.state === "succeeded") return { why: null, detail: null };
+  if (hasEnded(job)) {
+    return { why: job.end_reason?.replaceAll("_", " ") ?? null, detail: job.end_detail };
+  }
+  const loss = job.state === "queued" ? job.demand?.last_loss : null;
+  if (!loss) return { why: null, detail: null };
+  return { why: lossPhrase(loss), detail: job.demand?.last_loss_detail ?? null };
+}
+
 function JobRow({ job }: { job: Job }) {
   const now = useNow();
+  const { why, detail } = reasonOf(job);
   const waited = between(job.created_at, job.started_at);
   const ran = job.started_at
     ? (job.ended_at ? Date.parse(job.ended_at) : now) - Date.parse(job.started_at)
@@ -84,9 +97,12 @@ function JobRow({ job }: { job: Job }) {
         <span className="muted">{job.kind}</span>
       </th>
       <td>
-        <State state={job.state} title={job.end_detail ?? job.end_reason} />
-        {job.end_reason && job.state !== "succeeded" && (
-          <span className="muted mid-only"> {job.end_reason.replaceAll("_", " ")}</span>
+        <State state={job.state} title={detail ?? why} />
+        {why && (
+          <span className="muted mid-only" title={detail ?? undefined}>
+            {" "}
+            {why}
+          </span>
         )}
       </td>
       <td>

@@ -79,14 +79,18 @@ export function condition(node: Node): string {
   return parts.join(" · ");
 }
 
-export function NodeRow({ node }: { node: Node }) {
+/** ``cell``: name its cell too, where rows are not under it. */
+export function NodeRow({ node, cell = false }: { node: Node; cell?: boolean }) {
   const busy = busyCores(node);
   const awake = node.state === "online" || node.state === "draining";
   return (
     <tr>
       <th scope="row">
         <Link href={`/nodes/${node.id}`}>{node.name || node.id}</Link>{" "}
-        <span className="muted">{node.owner_name}</span>
+        <span className="muted">
+          {cell && `in ${node.cell_name}, `}
+          {node.owner_name}
+        </span>
       </th>
       <td>
         <State state={node.state} title={node.state_reason} />

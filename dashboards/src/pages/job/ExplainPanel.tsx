@@ -1,9 +1,10 @@
 /** Why it got what it got: what the rounds said, who could serve it, what ruled the rest out. */
 
 import type { Candidate, Explanation, RoundOutcome } from "../../api/types";
+import { lossPhrase } from "../../format/loss";
 import { formatPrice } from "../../format/money";
-import { formatShare } from "../../format/units";
 import type { Loaded } from "../../live/hooks";
+import { Link } from "../../router";
 import { Clock, Credits, Meter } from "../../ui/Figures";
 import { NodeLink } from "../../ui/NodeLink";
 import { Loading, Panel, ProblemNotice } from "../../ui/Panel";
@@ -13,7 +14,21 @@ const TERMS = ["cost", "qos", "energy", "fairness"] as const;
 const RUNS_MAX = 8;
 const CANDIDATES_MAX = 8;
 
-export function ExplainPanel({ loaded }: { loaded: Loaded<Explanation> }) {
+/** The limit that would have won; null where the job's own was enough, or it got all its work. */
+export function winningLimit(explanation: Explanation, limit: number): number | null {
+  const price = explanation.price_to_win_micros_per_hour;
+  const served = explanation.state === "succeeded";
+  return price !== null && price > limit && !served ? price : null;
+}
+
+export function ExplainPanel({
+  loaded,
+  limit,
+}: {
+  loaded: Loaded<Explanation>;
+  /** The job's limit price: micros per slot and hour. */
+  limit: number;
+}) {
   const { data, problem, refresh } = loaded;
   if (!data) {
     return (
@@ -26,12 +41,14 @@ export function ExplainPanel({ loaded }: { loaded: Loaded<Explanation> }) {
       </Panel>
     );
   }
+  const wins = winningLimit(data, limit);
   return (
     <Panel title="Explanation">
       <p className="explain-summary">{data.summary}</p>
-      {data.price_to_win_micros_per_hour !== null && (
+      {wins !== null && (
         <p className="panel-text">
-          It would have won at <Credits micros={data.price_to_win_micros_per_hour} per="slot·h" />.
+          It would have won at <Credits micros={wins} per="slot·h" />; its limit is{" "}
+          <Credits micros={limit} per="slot·h" />.
         </p>
       )}
       {data.ruled_out.length > 0 && (
@@ -53,7 +70,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
       <h3>
         Candidates{" "}
         <small className="muted">
-          best {best.length} of {candidates.length}
+          best {best.length} of {candidates.length}, terms from 0 (worst) to 1 (best)
         </small>
       </h3>
       <div className="scroll">
@@ -62,15 +79,19 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
             <tr>
               <th scope="col">Node</th>
               {TERMS.map((term) => (
-                <th key={term} scope="col">
+                <th key={term} scope="col" className="num">
                   {term === "qos" ? "QoS" : term}
                 </th>
               ))}
-              <th scope="col" className="num mid-only">
+              <th
+                scope="col"
+                className="num mid-only"
+                title="Weighted mean of the terms, times size"
+              >
                 Score
               </th>
               <th scope="col" className="num">
-                Asks
+                cr/slot·h
               </th>
             </tr>
           </thead>
@@ -81,18 +102,17 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
                   <NodeLink id={candidate.node_id} name={candidate.node_name} />
                 </th>
                 {TERMS.map((term) => (
-                  <td key={term} className="col-term">
+                  <td key={term} className="num col-term">
+                    {candidate.terms[term].toFixed(2)}
                     <Meter
                       total={1}
-                      label={`${term} ${formatShare(candidate.terms[term])}`}
+                      label={`${term} ${candidate.terms[term].toFixed(2)}`}
                       parts={[{ className: "meter-leased", value: candidate.terms[term] }]}
                     />
                   </td>
                 ))}
                 <td className="num mid-only">{candidate.score.toPrecision(3)}</td>
-                <td className="num">
-                  {formatPrice(candidate.rate_micros_per_hour)} <span className="unit">cr</span>
-                </td>
+                <td className="num">{formatPrice(candidate.rate_micros_per_hour)}</td>
               </tr>
             ))}
           </tbody>
@@ -134,12 +154,14 @@ function Rounds({ rounds }: { rounds: readonly RoundOutcome[] }) {
           .slice(0, RUNS_MAX)
           .map(({ newest, count }) => (
             <li key={newest.round_id}>
-              <Clock at={newest.created_at} />
+              <Link href={`/market/rounds/${newest.round_id}`}>
+                <Clock at={newest.created_at} />
+              </Link>
               <span className="figure">
                 {newest.slots_won} <span className="unit">of {newest.slots_asked} slots</span>
               </span>
               <span>
-                {newest.detail || (newest.loss ?? "").replaceAll("_", " ") || "won"}
+                {newest.detail || lossPhrase(newest.loss ?? "") || "won"}
                 {count > 1 && <span className="muted"> · {count} rounds alike</span>}
               </span>
             </li>

@@ -57,7 +57,7 @@ export function JobPage({ id }: { id: string }) {
         </div>
         <div className="job-side">
           <CostPanel job={job.data} leases={explanation.data?.leases ?? []} names={names} />
-          <ExplainPanel loaded={explanation} />
+          <ExplainPanel loaded={explanation} limit={job.data.limit_price_micros_per_hour} />
         </div>
       </div>
     </div>

@@ -3,6 +3,7 @@
 import { useEffect } from "react";
 import { getRound } from "../../api/endpoints";
 import type { Outcome, RoundDetail } from "../../api/types";
+import { lossPhrase } from "../../format/loss";
 import { formatDuration } from "../../format/time";
 import { formatShare, shortId } from "../../format/units";
 import { useLive, useLoaded } from "../../live/hooks";
@@ -168,8 +169,8 @@ function OutcomeRow({ outcome }: { outcome: Outcome }) {
         {outcome.slots_won} <span className="unit">of {outcome.slots_asked}</span>
       </td>
       <td>
-        {outcome.loss && <b>{outcome.loss.replaceAll("_", " ")}: </b>}
-        {outcome.detail || (all ? "won all that it asked for" : "–")}
+        {outcome.loss && <b>{lossPhrase(outcome.loss)}: </b>}
+        {outcome.detail || (all ? "won all that it asked for" : "")}
       </td>
     </tr>
   );
