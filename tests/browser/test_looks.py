@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.market import Market
 
-PAGES = ("/", "/jobs", "/jobs/new", "/nodes")
+PAGES = ("/", "/jobs", "/jobs/new", "/nodes", "/market", "/market/rounds", "/market/policies")
 
 
 def ground(page: Page) -> str:
