@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Self
 
+from pydantic import Field
+
 from api.schemas.base import View
 from api.schemas.jobs import DemandView
 from api.schemas.ledger import LeaseView
 from broker.services.explain import JobExplanation
-from broker.services.plan import JobPlan
+from broker.services.plan import JobPlan, Range
 from market.explain import Candidate
 from market.winning import Method
 
@@ -41,8 +43,11 @@ class PlanView(View):
     serviceable: bool
     reasons: list[RuledOutView]
     candidates: int
-    price_micros_per_hour: RangeView
-    cost_micros: RangeView
+    price_micros_per_hour: RangeView | None = Field(
+        description="Of one slot; null where no price up to the limit can win."
+    )
+    cost_micros: RangeView | None = Field(description="Of the whole job; null as the price.")
+    no_price: str = Field(description="Why no price can win; empty where one can.")
     hold_micros: int
     chance: float
     start_ms: StartTimes
@@ -54,13 +59,18 @@ class PlanView(View):
             serviceable=plan.serviceable,
             reasons=[RuledOutView.model_validate(reason) for reason in plan.reasons],
             candidates=plan.candidates,
-            price_micros_per_hour=RangeView.model_validate(plan.price_micros_per_hour),
-            cost_micros=RangeView.model_validate(plan.cost_micros),
+            price_micros_per_hour=_range(plan.price_micros_per_hour),
+            cost_micros=_range(plan.cost_micros),
+            no_price=plan.no_price,
             hold_micros=plan.hold_micros,
             chance=plan.chance,
             start_ms=StartTimes(p50=plan.start_ms_p50, p90=plan.start_ms_p90),
             cell_id=plan.cell_id,
         )
+
+
+def _range(found: Range | None) -> RangeView | None:
+    return None if found is None else RangeView.model_validate(found)
 
 
 class JobRoundView(View):

@@ -27,6 +27,10 @@ class DemandView(View):
 
     state: str
     count_open: int
+    limit_micros_per_hour: int = Field(
+        description="What it bids for one slot: the job's limit price, or less once work of it has "
+        "moved, so that what is left of the budget pays all that is open."
+    )
     rounds: int
     last_loss: str | None
     last_loss_detail: str

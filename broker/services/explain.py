@@ -106,7 +106,18 @@ def summary(record: JobRecord, market: Explanation | None, price: PriceToWin | N
     detail = demand.last_loss_detail or (market.detail if market else "")
     if loss is None:
         return "The job waits for the next round of its cell."
-    return f"{sentences.of_waiting(Loss(loss), detail)}.{_advice(price)}"
+    return f"{sentences.of_waiting(Loss(loss), detail)}.{_lowered(record)}{_advice(price)}"
+
+
+def _lowered(record: JobRecord) -> str:
+    """Why it bids less than its limit price, where it does."""
+    bids, limit = record.demand.limit_micros_per_hour, record.job.limit_micros_per_hour
+    if bids >= limit:
+        return ""
+    return (
+        f" It bids {format_credits(bids)} and not its limit price of {format_credits(limit)}: since"
+        " its work has moved, what is left of the budget must pay all open tasks."
+    )
 
 
 def _advice(price: PriceToWin | None) -> str:

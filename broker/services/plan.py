@@ -1,14 +1,14 @@
 """What a job may expect before it is submitted: whether, where, for how much, how soon."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from broker.services import job_spec
 from broker.services.explain import plan_of
-from broker.services.feasibility import Fits, RuledOut, judge
+from broker.services.feasibility import Fits, RuledOut, Unserviceable, judge
 from broker.services.job_spec import JobSpec
 from broker.services.jobs import lease_window_ms
 from broker.services.refusals import NotFound
@@ -44,13 +44,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """The answer to a plan; prices are micros of one slot-hour, costs of the whole job."""
+    """The answer to a plan; prices are micros of one slot-hour, costs of the whole job.
+
+    Where no price up to the limit can win there is no range, and ``no_price`` says why.
+    """
 
     serviceable: bool
     reasons: tuple[RuledOut, ...]
     candidates: int
-    price_micros_per_hour: Range
-    cost_micros: Range
+    price_micros_per_hour: Range | None
+    cost_micros: Range | None
+    no_price: str
     hold_micros: int
     chance: float
     start_ms_p50: float | None
@@ -91,10 +95,9 @@ def plan_job(
         serviceable=True,
         reasons=reasons,
         candidates=found.candidates,
-        price_micros_per_hour=Range(
-            low=found.price_low, likely=found.price_likely, high=found.price_high
-        ),
-        cost_micros=_costs(spec, found),
+        price_micros_per_hour=_prices(found),
+        cost_micros=_costs(spec, found) if found.servable else None,
+        no_price="" if found.servable else _no_price(found),
         hold_micros=spec.budget_micros,
         chance=found.chance,
         start_ms_p50=p50 if found.servable else None,
@@ -161,6 +164,19 @@ def _bid(spec: JobSpec, *, account_id: str, cell: str, now: datetime) -> BidRow:
     )
 
 
+def _prices(found: Prediction) -> Range | None:
+    if not found.servable:
+        return None
+    return Range(low=found.price_low, likely=found.price_likely, high=found.price_high)
+
+
+def _no_price(found: Prediction) -> str:
+    """Why no price up to the limit can win at this moment."""
+    if found.loss is Loss.LIMIT_BELOW_RESERVE:
+        return f"The limit price is too low to win: {found.detail.removeprefix('limit: ')}."
+    return f"No price wins at this moment: {found.detail}."
+
+
 def _costs(spec: JobSpec, found: Prediction) -> Range:
     """Work that the tenant did not estimate may take from a millisecond to its run limit."""
     tasks, longest = len(spec.tasks), spec.limits.max_run_ms
@@ -186,13 +202,13 @@ def _now(found: Prediction) -> RuledOut:
 
 
 def _unserviceable(spec: JobSpec, reasons: Sequence[RuledOut]) -> JobPlan:
-    nothing = Range(low=0, likely=0, high=0)
     return JobPlan(
         serviceable=False,
         reasons=tuple(reasons),
         candidates=0,
-        price_micros_per_hour=replace(nothing, high=spec.limit_micros_per_hour),
-        cost_micros=nothing,
+        price_micros_per_hour=None,
+        cost_micros=None,
+        no_price=f"No price wins. {Unserviceable(reasons)}",
         hold_micros=spec.budget_micros,
         chance=0.0,
         start_ms_p50=None,

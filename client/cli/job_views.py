@@ -1,5 +1,6 @@
 """How jobs, their plans and their explanations look to a person."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,7 @@ def job_details(job: Job) -> "RenderableType":
             "State": job.state,
             "Why": why_ended(job),
             "Tasks": f"{job.task_count}: {said}" if said else str(job.task_count),
-            "Limit": f"{format_credits(job.limit_price_micros_per_hour)} credits per slot-hour",
+            "Limit": _limit(job),
             "Held": f"{format_credits(job.hold_micros)} credits",
             "Cost": f"{format_credits(cost_of(job))} credits",
             "Cell": job.cell_id or "",
@@ -117,8 +118,8 @@ def plan_details(plan: JobPlan) -> "RenderableType":
     rows = details(
         {
             "Candidates": f"{plan.candidates} {'node' if plan.candidates == 1 else 'nodes'}",
-            "Price": _range(plan.price_micros_per_hour) + " credits per slot-hour",
-            "Cost": _range(plan.cost_micros) + " credits",
+            "Price": _range(plan.price_micros_per_hour, "credits per slot-hour") or plan.no_price,
+            "Cost": _range(plan.cost_micros, "credits"),
             "Hold": f"{format_credits(plan.hold_micros)} credits",
             "Chance": "" if plan.chance is None else f"{plan.chance:.0%} in the next round",
             "Start": f"{_ms(start.get('p50'))} (half), {_ms(start.get('p90'))} (nine in ten)"
@@ -163,6 +164,15 @@ def progress_line(job: Job) -> str:
     return f"{line} – {waits}" if waits else line
 
 
+def _limit(job: Job) -> str:
+    """The tenant's limit, and what the job bids where that is less."""
+    text = f"{format_credits(job.limit_price_micros_per_hour)} credits per slot-hour"
+    bids = job.demand.limit_micros_per_hour if job.demand else 0
+    if job.ended or not 0 < bids < job.limit_price_micros_per_hour:
+        return text
+    return f"{text}; bids {format_credits(bids)} since its work has moved"
+
+
 def _waiting(job: Job) -> str:
     demand = job.demand
     if job.ended or demand is None or not demand.count_open or not demand.last_loss:
@@ -181,10 +191,11 @@ def _when(job: Job) -> str:
     return text
 
 
-def _range(values: Any) -> str:
-    return " … ".join(
-        format_credits(values[key]) for key in ("low", "likely", "high") if key in values
-    )
+def _range(values: Mapping[str, int | None] | None, unit: str) -> str:
+    """From low to high; "" where there is none."""
+    known = values or {}
+    shown = [format_credits(known[key]) for key in ("low", "likely", "high") if key in known]
+    return f"{' … '.join(shown)} {unit}" if shown else ""
 
 
 def _ms(value: float | None) -> str:

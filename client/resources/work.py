@@ -50,10 +50,14 @@ class TaskCounts(Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand(Resource):
-    """The job's standing bid: how many slots it still asks for, and why it lost last."""
+    """The job's standing bid: how many slots it still asks for, and why it lost last.
+
+    It bids the job's limit price, or less once work of it has moved.
+    """
 
     state: str = ""
     count_open: int = 0
+    limit_micros_per_hour: int = 0
     rounds: int = 0
     last_loss: str | None = None
     last_loss_detail: str | None = None
@@ -188,14 +192,15 @@ class Event(Resource):
 class JobPlan(Resource):
     """What would become of a job: the ranges are ``{low, likely, high}`` in micros.
 
-    A figure is None where nothing can be said.
+    A figure is None where nothing can be said; without a price ``no_price`` says why none wins.
     """
 
     serviceable: bool
     reasons: tuple[Mapping[str, Any], ...] = ()
     candidates: int = 0
-    price_micros_per_hour: Mapping[str, int | None] = field(default_factory=dict)
-    cost_micros: Mapping[str, int | None] = field(default_factory=dict)
+    price_micros_per_hour: Mapping[str, int | None] | None = None
+    cost_micros: Mapping[str, int | None] | None = None
+    no_price: str = ""
     hold_micros: int = 0
     chance: float | None = None
     start_ms: Mapping[str, float | None] = field(default_factory=dict)

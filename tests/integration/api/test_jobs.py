@@ -170,6 +170,8 @@ def test_job_plan_says_price_and_chance_and_writes_nothing(ready: World) -> None
     nowhere = ready.tenant.client.post("/v1/jobs/plan", json=body).json()
     assert (nowhere["serviceable"], nowhere["candidates"]) == (False, 0)
     assert nowhere["reasons"][0]["count"] == 1
+    assert (nowhere["price_micros_per_hour"], nowhere["cost_micros"]) == (None, None)
+    assert nowhere["no_price"].startswith("No price wins.")
 
 
 def test_job_explain_names_the_candidates(ready: World) -> None:

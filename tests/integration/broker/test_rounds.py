@@ -15,6 +15,7 @@ from broker.services.plan import plan_job
 from broker.services.snapshot_store import unpack
 from db.tables import BidOutcome, Demand, Job, Lease, RoundRow, StandingPrice
 from market import mechanisms
+from market.lifecycle import NodeState
 from tests.factories import (
     NOW,
     make_account,
@@ -229,6 +230,19 @@ def test_explain_of_a_winner_shows_its_candidates(session, rounds):
     assert len(found.leases) == 1
 
 
+def test_explain_says_why_a_moved_job_bids_less_than_its_limit(session, rounds):
+    cell = make_cell(session)
+    make_node(session, cell=cell, reserve={"cpu_millis": 90_000, "memory_bytes": 0})
+    job = job_in(session, cell)
+    session.execute(text("UPDATE demands SET limit_micros_per_hour = 60000"))
+    session.commit()
+    rounds.clear_cell(cell.id)
+    session.expire_all()
+    summary = explain_job(session, job.id, account_id=None, now=SOON).summary
+    assert "it offers 0.06 credits an hour, the cheapest fitting node asks 0.09. It bids" in summary
+    assert "It bids 0.06 and not its limit price of 0.1: since its work has moved" in summary
+
+
 def test_explain_says_how_much_the_nodes_ruled_out_lack(session):
     cell = make_cell(session)
     make_node(session, cell=cell, reserve={"cpu_millis": 200_000, "memory_bytes": 0})
@@ -310,3 +324,27 @@ def test_plan_says_what_no_node_could_ever_do(session):
     plan = plan_for(session, cell, constraints=Constraints(labels={"gpu": "yes"}))
     assert not plan.serviceable
     assert [(reason.constraint, reason.count) for reason in plan.reasons] == [("constraint", 1)]
+    assert (plan.price_micros_per_hour, plan.cost_micros) == (None, None)
+    assert plan.no_price.startswith("No price wins. None of the 1 known nodes could ever serve")
+
+
+def test_plan_under_every_reserve_says_what_the_cheapest_asks(session):
+    cell = make_cell(session)
+    make_node(session, cell=cell, reserve={"cpu_millis": 200_000, "memory_bytes": 0})
+    plan = plan_for(session, cell)
+    assert (plan.price_micros_per_hour, plan.cost_micros) == (None, None)
+    assert plan.no_price == (
+        "The limit price is too low to win: offers 0.1 credits an hour, "
+        "the cheapest fitting node asks 0.2."
+    )
+
+
+def test_plan_that_nobody_can_serve_now_has_no_price(session):
+    cell = make_cell(session)
+    make_node(session, cell=cell, state=NodeState.OFFLINE)
+    plan = plan_for(session, cell)
+    assert plan.serviceable
+    assert plan.price_micros_per_hour is None
+    assert plan.no_price == (
+        "No price wins at this moment: no node of this cell has anything free to offer now."
+    )

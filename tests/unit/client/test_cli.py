@@ -301,3 +301,35 @@ def test_a_rounds_time_is_not_the_sum_of_all_that_its_mechanism_notes(platform, 
     page = {"items": [{"id": "round_1", "timings_ms": timings}], "next_cursor": None}
     platform.answer_next("GET", "/v1/market/rounds", httpx.Response(200, json=page))
     assert run("market", "rounds").stdout.splitlines()[1].split()[-2] == "111"
+
+
+def test_a_plan_without_a_price_says_why(platform, run):
+    asked = ("job", "submit", "--wasm", "module.wasm", "--plan", *FLAGS)
+    plan = {"serviceable": True, "hold_micros": 100, "price_micros_per_hour": None}
+    plan |= {"cost_micros": None, "no_price": "The limit price is too low to win: offers 0.1."}
+    platform.answer_next("POST", "/v1/jobs/plan", httpx.Response(200, json=plan))
+    shown = run(*asked).stdout
+    assert "Price       The limit price is too low to win: offers 0.1." in shown
+    assert "Cost" not in shown
+    ranged = plan | {
+        "price_micros_per_hour": {"low": 10**6, "likely": 2 * 10**6, "high": 3 * 10**6}
+    }
+    platform.answer_next("POST", "/v1/jobs/plan", httpx.Response(200, json=ranged))
+    shown = run(*asked).stdout
+    assert "1.00 … 2.00 … 3.00 credits per slot-hour" in shown
+
+
+@pytest.mark.parametrize(
+    ("bids", "state", "says"),
+    [
+        (600_000, "queued", "1.00 credits per slot-hour; bids 0.60 since its work has moved"),
+        (1_000_000, "queued", "1.00 credits per slot-hour"),
+        (600_000, "succeeded", "1.00 credits per slot-hour"),
+    ],
+)
+def test_a_job_shows_what_it_bids_where_that_is_less(platform, run, bids, state, says):
+    job = {"id": "job_1", "state": state, "limit_price_micros_per_hour": 1_000_000}
+    job["demand"] = {"state": "open", "limit_micros_per_hour": bids}
+    platform.answer_next("GET", "/v1/jobs/job_1", httpx.Response(200, json=job))
+    line = next(line for line in run("job", "show", "job_1").stdout.splitlines() if "Limit" in line)
+    assert line.removeprefix("Limit").strip() == says
