@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { creditsForInput, formatCredits, formatPrice, parseCredits } from "../src/format/money";
 import { previewOf } from "../src/format/preview";
+import { endWords } from "../src/format/ends";
 import { lossPhrase } from "../src/format/loss";
 import { between, formatAge, formatDuration } from "../src/format/time";
 import {
@@ -173,4 +174,15 @@ test.each([
   ["of_a_newer_platform", "of a newer platform"],
 ])("the loss %s is told as %s", (loss, text) => {
   expect(lossPhrase(loss)).toBe(text);
+});
+
+test.each([
+  [null, null, null],
+  ["ok", 0, null],
+  ["exit_code", 3, "exit code 3"],
+  ["task_timeout", null, "task timeout"],
+  ["out_of_memory", 137, "out of memory, exit code 137"],
+  [null, 3, "exit code 3"],
+])("an end by %s with exit code %s is told as %s", (reason, exitCode, text) => {
+  expect(endWords(reason, exitCode)).toBe(text);
 });

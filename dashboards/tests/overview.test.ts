@@ -7,7 +7,7 @@ import {
   seriesKey,
   type PriceSeries,
 } from "../src/live/overview";
-import { eventHref, eventSentence, eventSubject } from "../src/live/sentence";
+import { eventHref, eventSentence, eventSubject, isNews } from "../src/live/sentence";
 import { groupByCell } from "../src/pages/overview/CellsPanel";
 import { sumOf } from "../src/pages/overview/KeyFigures";
 import { chartFrom, priceChange } from "../src/pages/overview/PricesPanel";
@@ -191,4 +191,22 @@ describe("nodes", () => {
     const measured = { on_battery: true, battery_percent: 64, temperature_millicelsius: 51_600 };
     expect(condition(makeNode({ measured }))).toBe("battery 64 % · 52 °C");
   });
+});
+
+test.each([
+  ["price.moved", {}, false],
+  ["round.cleared", { slots: 0 }, true],
+  ["round.shadow", { welfare: 0, welfare_shadow: 0 }, false],
+  ["round.shadow", { welfare: 1, welfare_shadow: 1 }, true],
+  ["round.shadow", { welfare: 0, welfare_shadow: 1 }, true],
+])("%s with %j is news: %s", (kind, data, told) => {
+  expect(isNews(makeEvent(kind, { data }))).toBe(told);
+});
+
+test("a round's event leads to the round", () => {
+  const event = makeEvent("round.cleared", {
+    subject_id: "cell_1",
+    data: { round_id: "round_1" },
+  });
+  expect(eventHref(event)).toBe("/market/rounds/round_1");
 });

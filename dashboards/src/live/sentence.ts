@@ -36,6 +36,12 @@ const SENTENCES: Record<string, (event: SoukEvent, overview: Overview | null) =>
     `work moved, ${slotsOf(event)} bought elsewhere${because(event.data.why)}`,
 };
 
+/** Whether the list of events gains by it: prices have a panel, and shadows may have had no work. */
+export function isNews({ kind, data }: SoukEvent): boolean {
+  if (kind === "price.moved") return false;
+  return kind !== "round.shadow" || Number(data.welfare) > 0 || Number(data.welfare_shadow) > 0;
+}
+
 /** What happened, without its subject; cells by name where the overview knows them. */
 export function eventSentence(event: SoukEvent, overview: Overview | null = null): string {
   const { data, kind } = event;
@@ -63,6 +69,8 @@ function shadowWorth(live: number, shadow: number): string {
 export function eventHref(event: SoukEvent): string | null {
   const id = text(event.data.job_id) || event.subject_id;
   if (id.startsWith("job_")) return `/jobs/${id}`;
+  const round = text(event.data.round_id);
+  if (event.kind.startsWith("round.") && round) return `/market/rounds/${round}`;
   if (id.startsWith("node_")) return `/nodes/${id}`;
   if (id.startsWith("cell_")) return `/nodes?cell=${id}`;
   return null;

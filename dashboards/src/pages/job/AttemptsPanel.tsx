@@ -1,6 +1,7 @@
 /** What ran where: each try of a task on a node, drawn over the job's time. */
 
 import type { Attempt, Job, Page } from "../../api/types";
+import { endWords } from "../../format/ends";
 import { formatDuration } from "../../format/time";
 import { formatBytes, formatEnergy } from "../../format/units";
 import { useNow, type Loaded } from "../../live/hooks";
@@ -89,7 +90,6 @@ export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<A
 function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to: number }) {
   const used = (value: number | null, format: (value: number) => string) =>
     value === null || attempt.ended_at === null ? <span className="muted">–</span> : format(value);
-  const reason = attempt.reason && attempt.reason !== "ok" ? attempt.reason : null;
   return (
     <tr>
       <td className="num">
@@ -101,10 +101,7 @@ function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to:
       </th>
       <td>
         <State state={attempt.state} title={attempt.detail} />
-        {reason && <span className="muted"> {reason.replaceAll("_", " ")}</span>}
-        {attempt.exit_code !== null && attempt.exit_code !== 0 && (
-          <span className="muted"> exit {attempt.exit_code}</span>
-        )}
+        <span className="muted"> {endWords(attempt.reason, attempt.exit_code)}</span>
       </td>
       <td className="mid-only">
         <SpanBar span={spanOf(attempt, from, to)} state={attempt.state} />

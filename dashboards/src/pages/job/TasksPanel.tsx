@@ -4,6 +4,7 @@ import { useState } from "react";
 import { call } from "../../api/http";
 import { getTasks, resultPath } from "../../api/endpoints";
 import type { Job, SoukEvent, Task } from "../../api/types";
+import { endWords } from "../../format/ends";
 import { previewOf, type Preview } from "../../format/preview";
 import { formatBytes } from "../../format/units";
 import { useLoaded } from "../../live/hooks";
@@ -99,12 +100,7 @@ function TaskRow({ job, task, open }: { job: Job; task: Task; open: boolean }) {
         </th>
         <td>
           <State state={task.state} title={task.end_detail} />
-          {task.end_reason && task.end_reason !== "ok" && (
-            <span className="muted"> {task.end_reason.replaceAll("_", " ")}</span>
-          )}
-          {task.exit_code !== null && task.exit_code !== 0 && (
-            <span className="muted"> exit {task.exit_code}</span>
-          )}
+          <span className="muted"> {endWords(task.end_reason, task.exit_code)}</span>
         </td>
         <td className="num">{task.attempts}</td>
         <td>

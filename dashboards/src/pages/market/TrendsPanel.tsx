@@ -41,7 +41,7 @@ export function TrendsPanel({ cell, data }: { cell: Cell; data: MarketData }) {
               pauseMs={0} // each round is a dot
               range={{ high: 1, low: Math.min(0.9, ...bound.map((point) => point.value)) }}
               format={formatShare}
-              empty="no round with bids"
+              empty="nothing could be won"
             />
             <Trend
               {...times}

@@ -2,7 +2,7 @@
 
 import type { SoukEvent } from "../../api/types";
 import { useLive } from "../../live/hooks";
-import { eventHref, eventSentence, eventSubject } from "../../live/sentence";
+import { eventHref, eventSentence, eventSubject, isNews } from "../../live/sentence";
 import { Link } from "../../router";
 import { Clock } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
@@ -10,8 +10,7 @@ import { Empty, Panel } from "../../ui/Panel";
 const SHOWN_MAX = 14;
 
 export function EventsPanel({ feed }: { feed: readonly SoukEvent[] }) {
-  // Each round moves prices; the panel of prices shows them better.
-  const told = feed.filter((event) => event.kind !== "price.moved");
+  const told = feed.filter(isNews);
   const { overview } = useLive();
   return (
     <Panel title="Events" note="since this page was opened">

@@ -29,9 +29,11 @@ function PlanBody({ planned, missing }: { planned: Planned; missing: string | nu
   if (problem) return <ProblemNotice problem={problem} />;
   if (!plan) return <Loading rows={5} label="Asking the market" />;
   const cell = overview?.cells.find((one) => one.id === plan.cell_id)?.name ?? plan.cell_id;
-  const range = plan.price_micros_per_hour;
+  // Where no node fits there is no price: the range would be from nothing to the limit.
+  const fits = plan.candidates > 0;
+  const range = fits ? plan.price_micros_per_hour : null;
   const start = plan.start_ms;
-  const cost = plan.cost_micros;
+  const cost = fits ? plan.cost_micros : null;
   return (
     <>
       {!plan.serviceable && (
