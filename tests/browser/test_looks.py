@@ -52,6 +52,13 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(open_page: OpenPage, path: 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_one_title(open_page: OpenPage, path: str) -> None:
+    page = open_page(path, as_="dora" if path == "/nodes" else "lena")
+    expect(page.get_by_role("main").get_by_role("region").first).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+
+
 def test_the_keyboard_reaches_content_and_links(open_page: OpenPage) -> None:
     page = open_page("/jobs", as_="vera")
     page.reload()

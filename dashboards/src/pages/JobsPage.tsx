@@ -39,7 +39,7 @@ export function JobsPage() {
   return (
     <Panel
       title="Jobs"
-      className="page-panel"
+      whole
       actions={maySubmit(account) && <Link href="/jobs/new">Submit a job</Link>}
     >
       <div className="filters" role="search">

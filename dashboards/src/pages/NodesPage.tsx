@@ -39,7 +39,7 @@ export function NodesPage() {
   return (
     <Panel
       title="Nodes"
-      className="page-panel"
+      whole
       note={free.length > 0 && `cells without a node: ${free.map((one) => one.name).join(", ")}`}
     >
       <div className="filters">

@@ -8,19 +8,23 @@ export function Panel({
   note,
   actions,
   className = "",
+  whole = false,
   children,
 }: {
   title: string;
+  /** It is all of its page: its title is the page's. */
+  whole?: boolean;
   note?: ReactNode;
   actions?: ReactNode;
   className?: string;
   children: ReactNode;
 }) {
   const id = useId();
+  const Heading = whole ? "h1" : "h2";
   return (
     <section className={`panel ${className}`} aria-labelledby={id}>
       <header className="panel-head">
-        <h2 id={id}>{title}</h2>
+        <Heading id={id}>{title}</Heading>
         {note && <p className="panel-note">{note}</p>}
         {actions && <div className="panel-actions">{actions}</div>}
       </header>
