@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Explanation, RoundOutcome } from "../src/api/types";
+import { loweredBid } from "../src/pages/job/CostPanel";
 import { concerns } from "../src/pages/job/JobPage";
 import { spanOf } from "../src/pages/job/AttemptsPanel";
 import { runsOf, winningLimit } from "../src/pages/job/ExplainPanel";
@@ -128,4 +129,14 @@ test.each([
   const explanation = { price_to_win_micros_per_hour: price } as Explanation;
   expect(winningLimit(explanation, limit)).toBe(told);
   expect(winningLimit({ ...explanation, state: "succeeded" }, limit)).toBeNull();
+});
+
+test.each([
+  [90_000, 90_000],
+  [100_000, null],
+  [undefined, null],
+])("a bid of %s under a limit of 100,000 is told as %s", (bids, told) => {
+  const open = { state: "open", count_open: 1, rounds: 1, last_loss: null, last_loss_detail: null };
+  const demand = bids === undefined ? open : { ...open, limit_micros_per_hour: bids };
+  expect(loweredBid(makeJob({ demand }))).toBe(told);
 });

@@ -99,6 +99,8 @@ export interface Demand {
   rounds: number;
   last_loss: string | null;
   last_loss_detail: string | null;
+  /** What it bids for a slot: the job's limit price, or less once work of it has moved. */
+  limit_micros_per_hour?: number;
 }
 
 export interface Job {
@@ -398,6 +400,8 @@ export interface JobPlan {
   candidates: number;
   price_micros_per_hour: Range3 | null;
   cost_micros: Range3 | null;
+  /** Why no price up to the limit can win; empty where one can. */
+  no_price?: string;
   hold_micros: number;
   chance: number;
   start_ms: { p50: number | null; p90: number | null } | null;

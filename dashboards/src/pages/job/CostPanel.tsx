@@ -8,6 +8,12 @@ import { NodeLink } from "../../ui/NodeLink";
 import { Panel } from "../../ui/Panel";
 import { State } from "../../ui/State";
 
+/** What it bids where that is less than its limit price, since work of it has moved. */
+export function loweredBid({ demand, limit_price_micros_per_hour: limit }: Job): number | null {
+  const bids = demand?.limit_micros_per_hour;
+  return bids !== undefined && bids < limit ? bids : null;
+}
+
 export function CostPanel({
   job,
   leases,
@@ -21,6 +27,7 @@ export function CostPanel({
   const ended = hasEnded(job);
   const settled = ended && job.cost_micros !== null;
   const cost = costSoFar(job);
+  const bids = ended ? null : loweredBid(job);
   return (
     <Panel
       title="Cost"
@@ -46,6 +53,12 @@ export function CostPanel({
         <Fact label="Limit for one slot">
           <Credits micros={job.limit_price_micros_per_hour} per="slot·h" />
         </Fact>
+        {bids !== null && (
+          <Fact label="Bids now">
+            <Credits micros={bids} per="slot·h" />{" "}
+            <span className="unit">so that what is left pays all open work</span>
+          </Fact>
+        )}
       </dl>
       {leases.length > 0 && (
         <details open={leases.length <= 4}>

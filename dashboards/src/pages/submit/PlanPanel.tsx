@@ -65,6 +65,11 @@ function PlanBody({ planned, missing }: { planned: Planned; missing: string | nu
               <Three low={range.low} likely={range.likely} high={range.high} per="slot·h" />
             </Fact>
           )}
+          {!range && plan.no_price && (
+            <Fact label="Price">
+              <span className="muted">{plan.no_price}</span>
+            </Fact>
+          )}
           {cost && (
             <Fact label="Cost">
               <Three low={cost.low} likely={cost.likely} high={cost.high} />
