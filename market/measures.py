@@ -1,5 +1,6 @@
 """What plans of one round are compared by: welfare by one score, money, energy, latency, Jain."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,10 @@ from market.snapshot import Floats, Policy, Snapshot
 def measures(snapshot: Snapshot, plan: Plan, *, common: Policy | None = None) -> dict[str, float]:
     """The figures of ``plan``; welfare and terms by the weights of ``common`` (None: its own).
 
-    ``gap`` is the plan's own certified gap. Money is micros an hour, power the milliwatts that the
-    work draws on its nodes beyond their idle power, ``latency_ms`` the mean over slots, the terms
-    means over what is served, ``jain`` Jain's index over the tenants' served shares, each by what
-    it is entitled to (1 for nobody served).
+    ``bound`` and ``gap`` are the plan's own, by the score that it was made by. Money is micros an
+    hour, power the milliwatts that the work draws on its nodes beyond their idle power,
+    ``latency_ms`` the mean over slots, the terms means over what is served, ``jain`` Jain's index
+    over the tenants' served shares, each by what it is entitled to (1 for nobody served).
     """
     scored = snapshot if common is None else replace(snapshot, policy=common)
     bid, ask, count = plan.bid, plan.ask, plan.count
@@ -40,6 +41,16 @@ def measures(snapshot: Snapshot, plan: Plan, *, common: Policy | None = None) ->
         "latency_ms": float(latency),
         "jain": jain(_by_tenant(snapshot, plan, size)),
     }
+
+
+def by_bound_of(known: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """The figures ``other`` of a plan that another score made, with the bound of ``known``.
+
+    A bound certifies nothing about a score that it is not of. That of ``known``, whose score is the
+    common one, holds for every plan of the round.
+    """
+    gap = max(0.0, 1.0 - other["welfare"] / known["bound"]) if known["bound"] > 0 else 0.0
+    return {**other, "bound": known["bound"], "gap": gap}
 
 
 def jain(shares: Floats) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from market import feasible, losses, payments, pricing, score
+from market import feasible, losses, mechanisms, payments, pricing, score
 from market.payments import Step
 from market.plan import Plan
 from market.snapshot import Floats, Indices, Ints, Snapshot
@@ -18,9 +18,10 @@ class PaymentUnavailable(ValueError):
     code = "payment_unavailable"
 
     def __init__(self, *, payment: str, mechanism: str) -> None:
+        offered = mechanisms.payments(mechanism) if mechanism in mechanisms.names() else ()
         super().__init__(
             f"payment rule {payment!r} is not offered by mechanism {mechanism!r}: "
-            "choose another rule or mechanism in the policy"
+            f"it offers {', '.join(offered) or 'none'}; choose one of these or another mechanism"
         )
         self.payment = payment
         self.mechanism = mechanism

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.snapshot import NO_PLACE, Floats, Indices, Snapshot
+from market.snapshot import NO_PLACE, Floats, Indices, Policy, Snapshot
 
 LATENCY_HORIZON_MS = 200.0  # a latency beyond this is worth nothing to a bid without its own limit
 ENERGY_REFERENCE_MILLIWATTS = 5_000.0  # e₀: one reference core of a small board at full load
@@ -59,12 +59,22 @@ def sizes(snapshot: Snapshot) -> Floats:
 
 def weights(snapshot: Snapshot) -> Floats:
     """(4,) the policy's weights of cost, QoS, energy and fairness, scaled to sum to one."""
-    policy = snapshot.policy
+    return weights_of(snapshot.policy)
+
+
+def weights_of(policy: Policy) -> Floats:
+    """As ``weights``."""
     given = np.array(
         [policy.weight_cost, policy.weight_qos, policy.weight_energy, policy.weight_fairness]
     )
     total = float(given.sum())
     return given / total if total > 0 else np.full(4, 0.25)
+
+
+def same(first: Policy, second: Policy) -> bool:
+    """Whether both policies score every pair alike."""
+    steep = [p.parameters.get("fairness_steepness", FAIRNESS_STEEPNESS) for p in (first, second)]
+    return bool(np.allclose(weights_of(first), weights_of(second))) and steep[0] == steep[1]
 
 
 def unit_prices(snapshot: Snapshot) -> Floats:

@@ -18,8 +18,8 @@ from db.control import rounds
 from db.engine import SessionFactory
 from db.errors import run_in_transaction
 from db.events import NewEvent
-from market import mechanisms
-from market.measures import measures
+from market import mechanisms, score
+from market.measures import by_bound_of, measures
 from market.plan import Plan
 from market.snapshot import Policy, Snapshot
 
@@ -114,4 +114,7 @@ def compare(cleared: Cleared, policy: Policy) -> tuple[dict[str, float], dict[st
     took_ms = (time.perf_counter() - began) * 1e3
     live = measures(snapshot, cleared.plan, common=common)
     live["clear_ms"] = cleared.plan.timings_ms.get("clear", 0.0)
-    return live, {**measures(beside, plan, common=common), "clear_ms": took_ms}
+    shadow = measures(beside, plan, common=common)
+    if not score.same(policy, common):
+        shadow = by_bound_of(live, shadow)
+    return live, {**shadow, "clear_ms": took_ms}

@@ -71,6 +71,11 @@ def test_replay_repeats_to_the_byte_and_compares(world: World, run: Run, tmp_pat
     table = run("market", "replay", "--cell", "home", "--weights", "energy=1")
     assert "3 rounds, 3 of them repeated to the byte" in table.output
     assert "power_milliwatts" in table.output
+    green = run("market", "replay", "--rounds", ids[0], "--weights", "energy=1", "-o", "json")
+    (each,) = json.loads(green.output)["rounds"]
+    # The bound of another score says nothing of this one; that of the round holds for every plan.
+    assert each["replayed"]["bound"] == each["recorded"]["bound"] >= each["replayed"]["welfare"]
+    assert each["replayed"]["gap"] > each["recorded"]["gap"]
 
 
 def test_replay_of_a_purchase_repeats_it(world: World, run: Run) -> None:
@@ -95,6 +100,9 @@ def test_replay_refuses_in_sentences(world: World, run: Run) -> None:
     round_id = record(world, seed=1)
     unknown = run("market", "replay", "--rounds", round_id, "--mechanism", "magic")
     assert unknown.exit_code == 1
+    unpaid = run("market", "replay", "--rounds", round_id, "--payment", "vcg")
+    assert unpaid.exit_code == 1
+    assert "it offers pay_as_bid, uniform, critical" in unpaid.output
     assert run("market", "replay", "--rounds", "round_none").exit_code == 5
     assert run("market", "replay", "--rounds", round_id, party=world.viewer).exit_code == 4
     assert run("market", "replay", "--weights", "colour=1").exit_code == 2

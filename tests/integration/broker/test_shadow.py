@@ -84,6 +84,11 @@ def test_shadow_clears_the_same_round_and_changes_nothing(session, make_rounds):
     assert found.live["welfare"] == pytest.approx(row.welfare)
     assert found.live["slots"] == row.slots_matched
     assert found.shadow["slots"] > 0
+    # Of another score: its own bound says nothing here, that of the round holds for it too.
+    assert found.shadow["bound"] == found.live["bound"] >= found.shadow["welfare"]
+    assert found.shadow["gap"] == pytest.approx(
+        1 - found.shadow["welfare"] / found.live["bound"], abs=1e-9
+    )
     assert {"revenue_micros_per_hour", "power_milliwatts", "jain", "gap", "clear_ms"} <= set(
         found.shadow
     )
