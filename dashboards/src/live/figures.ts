@@ -20,7 +20,7 @@ const credits = (micros: number) => formatPrice(Math.round(micros));
 export const FIGURES: Readonly<Record<string, FigureFormat>> = {
   welfare: { label: "Welfare", unit: "score", format: number, better: 1 },
   bound: { label: "Certified bound", unit: "score", format: number, better: 0 },
-  gap: { label: "Gap to its bound", unit: "", format: percent, better: -1 },
+  gap: { label: "Gap to the bound", unit: "", format: percent, better: -1 },
   slots: { label: "Slots sold", unit: "", format: number, better: 1 },
   demand_served: { label: "Demand served", unit: "size", format: number, better: 1 },
   jain: { label: "Evenness (Jain)", unit: "0 to 1", format: number, better: 1 },
