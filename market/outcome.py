@@ -85,11 +85,17 @@ def complete(
         loss=reasons,
         loss_detail=details,
         welfare=welfare,
-        bound=max(bound, welfare),
+        bound=max(bound, welfare) if _anything_fits(snapshot) else welfare,
         node_price=node_price,
         standing_price=pricing.next_prices(snapshot, used, rent=rent),
         timings_ms=timings_ms or {},
     )
+
+
+def _anything_fits(snapshot: Snapshot) -> bool:
+    """Whether any bid is small enough for what is free: in a full cell the bound is 0."""
+    most = snapshot.asks.capacity.max(axis=0, initial=0)
+    return bool((snapshot.bids.demand <= most).all(axis=1).any())
 
 
 def payment_rates(

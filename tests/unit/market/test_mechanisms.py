@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from market.mechanisms import UnknownMechanism, get, names
 from market.outcome import PaymentUnavailable
+from market.plan import Loss
 from market.snapshot import PaymentRule, Policy
 from sim.generators import random_snapshot
 
@@ -140,6 +141,15 @@ def test_thin_market(mechanism: str, bids: int, asks: int) -> None:
     check_plan(snapshot, plan)
     assert plan.count.sum() == min(bids, asks)
     assert np.isfinite(plan.standing_price).all()
+
+
+@pytest.mark.parametrize("mechanism", names())
+def test_a_full_cell_has_no_gap(mechanism: str) -> None:
+    # 300 MiB are free on each node and no core: whatever is asked for, nothing can be won.
+    full = make_asks(3, capacity=[[0, 300 << 20, 0, 0]] * 3, total=[[4_000, 4 << 30, 0, 0]] * 3)
+    plan = get(mechanism).clear(make_snapshot(make_bids(2), full), budget_ms=50)
+    assert (plan.welfare, plan.bound, plan.gap) == (0.0, 0.0, 0.0)
+    assert plan.loss == (Loss.NO_CAPACITY,) * 2
 
 
 @settings(max_examples=12, deadline=None)
