@@ -41,6 +41,7 @@ _SENTENCES: Mapping[Loss, str] = {
     Loss.DEADLINE: "are too slow for what is left until the deadline",
     Loss.LIMIT_BELOW_RESERVE: "ask more than the job's limit price",
 }
+_NO_LIMIT = " No limit would have won then: what could serve it is taken, or worth more to others."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ def summary(record: JobRecord, market: Explanation | None, price: PriceToWin | N
     detail = demand.last_loss_detail or (market.detail if market else "")
     if loss is None:
         return "The job waits for the next round of its cell."
-    return f"{sentences.of_waiting(Loss(loss), detail)}.{_lowered(record)}{_advice(price)}"
+    waits = sentences.of_waiting(Loss(loss), detail)
+    return f"{waits}.{_lowered(record)}{_advice(price, Loss(loss))}"
 
 
 def _lowered(record: JobRecord) -> str:
@@ -120,9 +122,12 @@ def _lowered(record: JobRecord) -> str:
     )
 
 
-def _advice(price: PriceToWin | None) -> str:
-    if price is None or price.micros is None:
+def _advice(price: PriceToWin | None, loss: Loss) -> str:
+    if price is None:
         return ""
+    if price.micros is None:
+        of_money = loss in (Loss.LIMIT_BELOW_RESERVE, Loss.OUTBID)
+        return _NO_LIMIT if of_money and price.method == "bisected" else ""
     about = "" if price.method == "bisected" else "about "
     return f" A limit of {about}{format_credits(price.micros)} credits an hour would have won."
 

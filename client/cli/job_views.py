@@ -57,8 +57,19 @@ _CANDIDATES: tuple[Column[Any], ...] = (
     ),
     Column(title="SCORE", read=lambda row: f"{row.get('score') or 0:.3f}", right=True),
     Column(
-        title="RATE/H", read=lambda row: format_credits(row.get("rate_micros_per_hour")), right=True
+        title="ASKS/H", read=lambda row: format_credits(row.get("rate_micros_per_hour")), right=True
     ),
+    Column(title="FREE", read=lambda row: str(row.get("slots_free", "")), right=True),
+    Column(title="WON", read=lambda row: str(row.get("slots_won", "")), right=True),
+)
+_LEASES: tuple[Column[Any], ...] = (
+    Column(title="LEASE", read=lambda row: str(row.get("id", ""))),
+    Column(title="NODE", read=lambda row: str(row.get("node_name") or row.get("node_id"))),
+    Column(title="SLOTS", read=lambda row: str(row.get("slots", "")), right=True),
+    Column(
+        title="PAYS/H", read=lambda row: format_credits(row.get("rate_micros_per_hour")), right=True
+    ),
+    Column(title="STATE", read=lambda row: str(row.get("state", ""))),
 )
 _ROUNDS: tuple[Column[Any], ...] = (
     Column(title="ROUND", read=lambda row: str(row.get("round_id", ""))),
@@ -140,11 +151,18 @@ def explanation(found: Explanation) -> "RenderableType":
     for rows, columns in (
         (found.ruled_out, _COUNTS),
         (found.candidates, _CANDIDATES),
+        (_with_names(found), _LEASES),
         (found.rounds, _ROUNDS),
     ):
         if rows:
             parts += ["", table(rows, columns)]
     return stack(*parts)
+
+
+def _with_names(found: Explanation) -> list[dict[str, Any]]:
+    """The leases, with the names of nodes that are among the candidates."""
+    names = {row.get("node_id"): row.get("node_name") for row in found.candidates}
+    return [{**lease, "node_name": names.get(lease.get("node_id"))} for lease in found.leases]
 
 
 def log_text(tails: list[LogTail]) -> str:
@@ -177,7 +195,8 @@ def _waiting(job: Job) -> str:
     demand = job.demand
     if job.ended or demand is None or not demand.count_open or not demand.last_loss:
         return ""
-    return f"{demand.count_open} slots ({demand.last_loss_detail or demand.last_loss})"
+    slots = "1 slot" if demand.count_open == 1 else f"{demand.count_open} slots"
+    return f"{slots} ({demand.last_loss_detail or demand.last_loss})"
 
 
 def _when(job: Job) -> str:

@@ -243,6 +243,19 @@ def test_explain_says_why_a_moved_job_bids_less_than_its_limit(session, rounds):
     assert "It bids 0.06 and not its limit price of 0.1: since its work has moved" in summary
 
 
+def test_explain_of_a_low_limit_in_a_full_cell_promises_nothing(session, rounds):
+    cell = make_cell(session)
+    node = make_node(session, cell=cell, reserve={"cpu_millis": 200_000, "memory_bytes": 0})
+    make_lease(session, job=job_in(session, cell), node=node, slots=4)
+    session.execute(text("UPDATE demands SET state = 'closed'"))
+    job = job_in(session, cell)
+    session.commit()
+    rounds.clear_cell(cell.id)
+    session.expire_all()
+    summary = explain_job(session, job.id, account_id=None, now=SOON).summary
+    assert "the cheapest fitting node asks 0.2. No limit would have won then" in summary
+
+
 def test_explain_says_how_much_the_nodes_ruled_out_lack(session):
     cell = make_cell(session)
     make_node(session, cell=cell, reserve={"cpu_millis": 200_000, "memory_bytes": 0})

@@ -333,3 +333,17 @@ def test_a_job_shows_what_it_bids_where_that_is_less(platform, run, bids, state,
     platform.answer_next("GET", "/v1/jobs/job_1", httpx.Response(200, json=job))
     line = next(line for line in run("job", "show", "job_1").stdout.splitlines() if "Limit" in line)
     assert line.removeprefix("Limit").strip() == says
+
+
+def test_an_explanation_shows_what_was_won_and_what_it_pays(platform, run):
+    candidate = {"node_id": "node_1", "node_name": "barn", "terms": {}, "score": 0.2}
+    candidate |= {"rate_micros_per_hour": 2_000_000, "slots_free": 3, "slots_won": 1}
+    lease = {"id": "lease_1", "node_id": "node_1", "slots": 1, "rate_micros_per_hour": 2_500_000}
+    found = {"job_id": "job_1", "state": "running", "summary": "The job is running."}
+    found |= {"candidates": [candidate], "leases": [lease | {"state": "active"}]}
+    platform.answer_next("GET", "/v1/jobs/job_1/explain", httpx.Response(200, json=found))
+    shown = run("job", "explain", "job_1").stdout
+    rows = [line.split() for line in shown.splitlines() if line.strip()]
+    assert rows[1][-3:] == ["ASKS/H", "FREE", "WON"]
+    assert rows[2][-3:] == ["2.00", "3", "1"]
+    assert rows[4] == ["lease_1", "barn", "1", "2.50", "active"]
