@@ -57,16 +57,24 @@ class Options:
 
 def read(path: Path) -> Snapshot | Arrays:
     """The instance in a ``.json`` or ``.npz`` file; raises ``InvalidInstance`` or ``OSError``."""
-    if path.suffix == ARCHIVE:
-        data = path.read_bytes()
-        arrays = _plain_arrays(data)
-        return from_npz(data) if arrays is None else checked(arrays)
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return _decoded(path)
     except UnicodeDecodeError as error:
         raise InvalidInstance(
             f"{path} is neither a {ARCHIVE} archive nor text in UTF-8: {error}"
         ) from error
+    except (TypeError, OverflowError, RecursionError) as error:  # of what no rule has thought of
+        raise InvalidInstance(
+            f"{path} is no instance: a value has another form than docs/instances.md says ({error})"
+        ) from error
+
+
+def _decoded(path: Path) -> Snapshot | Arrays:
+    if path.suffix == ARCHIVE:
+        data = path.read_bytes()
+        arrays = _plain_arrays(data)
+        return from_npz(data) if arrays is None else checked(arrays)
+    return from_json(path.read_text(encoding="utf-8"))
 
 
 def _plain_arrays(data: bytes) -> Arrays | None:
@@ -252,15 +260,22 @@ def convert(kind: str, files: Sequence[Path], *, bids: int, asks: int, seed: int
     if len(files) != wanted and not (kind == "job_events" and files):
         raise InvalidInstance(f"{kind} takes {wanted} file(s), {len(files)} were given")
     parts = [lines(path) for path in files]
+    if empty := [path.name for path, part in zip(files, parts, strict=True) if not part]:
+        raise InvalidInstance(f"{', '.join(empty)}: there is nothing in it")
     if kind == "job_events":
         parts = [[line for part in parts for line in part]]
     try:
         return reader(*parts, bids=bids, asks=asks, seed=seed)
     except (KeyError, IndexError, ValueError) as error:
         names = ", ".join(path.name for path in files)
-        raise InvalidInstance(
-            f"{names}: not the columns of {kind} ({type(error).__name__}: {error})"
-        ) from error
+        match error:
+            case KeyError():
+                why = f"there is no column {error}; are they in the order of docs/instances.md?"
+            case IndexError():
+                why = "a line has too few columns"
+            case _:
+                why = str(error)
+        raise InvalidInstance(f"{names}: not the columns of {kind}: {why}") from error
 
 
 def lines(path: Path) -> list[str]:

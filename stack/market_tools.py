@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,6 +134,8 @@ def generate(
     from sim.generators import random_snapshot
     from stack import market_files
 
+    if not isfinite(load):
+        raise typer.BadParameter("it must be finite", param_hint="--load")
     snapshot = random_snapshot(bids=bids, asks=asks, seed=seed, zones=zones, cells=cells, load=load)
     with refusals():
         market_files.write(snapshot, out)
@@ -291,11 +294,14 @@ def _change(row: dict[str, Any]) -> str:
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turns what a file, a mechanism or a payment rule refuses into a sentence and exit code 1."""
-    from market.mechanisms import UnknownMechanism
+    from market.mechanisms import InvalidDeclaration, UnknownMechanism
     from market.outcome import PaymentUnavailable
     from sim.instances import InvalidInstance
 
     try:
         yield
-    except (UnknownMechanism, PaymentUnavailable, InvalidInstance, OSError) as error:
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise ConfigError(reason) from error
+    except (UnknownMechanism, InvalidDeclaration, PaymentUnavailable, InvalidInstance) as error:
         raise ConfigError(str(error)) from error

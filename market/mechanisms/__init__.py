@@ -13,6 +13,7 @@ from importlib.abc import InspectLoader
 from market.mechanism import Mechanism
 from market.mechanisms._declared import SIMPLE_PAYMENTS as SIMPLE_PAYMENTS
 from market.mechanisms._declared import Declared
+from market.mechanisms._declared import InvalidDeclaration as InvalidDeclaration
 from market.mechanisms._declared import declared as declared_in
 from market.snapshot import PaymentRule
 

@@ -17,7 +17,7 @@ from sim.generators import random_snapshot
 from sim.hard import hard_arrays
 from sim.instances import InvalidInstance
 from sim.replay import Other, Recorded, replay
-from stack import market_files
+from stack import cli, market_files
 from stack.market_files import Options
 from stack.market_tools import app
 
@@ -118,6 +118,34 @@ def test_what_is_no_instance_is_refused_in_a_sentence(
         market_files.clear(path, Options())
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("asks", "ids"), None),
+        (("bids", "ids"), 3),
+        (("tenants",), 0.5),
+        (("cells",), True),
+        (("zone_latency_ms",), 1),
+        (("policy", "price_step"), 2**70),
+        (("policy",), 2**70),
+        (("bids", "limit"), [[[[]]]]),
+    ],
+)
+def test_a_value_of_another_form_is_refused_in_a_sentence(
+    instance: Path, place: tuple[str, ...], value: object
+) -> None:
+    document = json.loads(instance.read_text())
+    *way, last = place
+    inner = document
+    for name in way:
+        inner = inner[name]
+    inner[last] = value
+    instance.write_text(json.dumps(document))
+    shown = CliRunner().invoke(cli.app, ["market", "clear", "--instance", str(instance)])
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr.startswith("souk: ")
+
+
 def test_a_single_array_is_no_instance(tmp_path: Path) -> None:
     path = tmp_path / "array.npz"
     with path.open("wb") as out:
@@ -135,6 +163,14 @@ def test_convert_reads_parts_in_order_and_names_wrong_columns(tmp_path: Path) ->
     two.write_bytes(gzip.compress(b"not,a,trace\n"))
     with pytest.raises(InvalidInstance, match=r"two\.csv\.gz: not the columns of job_events"):
         market_files.convert("job_events", [two], bids=9, asks=3, seed=0)
+    with pytest.raises(InvalidInstance, match="a line has too few columns"):
+        market_files.convert("job_events", [two], bids=9, asks=3, seed=0)
+    one.write_text("name,size\n1,2\n")
+    with pytest.raises(InvalidInstance, match="there is no column 'cpu_milli'"):
+        market_files.convert("openb", [one, one], bids=9, asks=3, seed=0)
+    two.write_bytes(gzip.compress(b""))
+    with pytest.raises(InvalidInstance, match=r"two\.csv\.gz: there is nothing in it"):
+        market_files.convert("openb", [one, two], bids=9, asks=3, seed=0)
     with pytest.raises(InvalidInstance, match="2 file"):
         market_files.convert("openb", [one], bids=9, asks=3, seed=0)
 
@@ -181,3 +217,14 @@ def test_compare_has_one_bound_for_all(instance: Path, separable: Path) -> None:
     assert "greedy" in shown.output
     assert run.invoke(app, [*command, "--mechanisms", "magic"]).exit_code != 0
     assert run.invoke(app, ["compare", "--instance", str(separable)]).exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("payment", "first"), [("critical", "greedy"), ("vcg", "exact"), ("uniform", "bilateral")]
+)
+def test_compare_takes_the_mechanisms_that_pay_so(
+    instance: Path, payment: PaymentRule, first: str
+) -> None:
+    rows = market_files.compare(instance, [], Options(payment=payment, budget_ms=200))
+    assert rows[0]["mechanism"] == first
+    assert all(payment in mechanisms.payments(row["mechanism"]) for row in rows)
