@@ -13,7 +13,7 @@ from sim.generators import FEATURES, random_snapshot
 AMD64, ONNX = (1 << FEATURES.index(name) for name in ("arch:amd64", "runtime:onnx"))
 KINDS = 6_000  # of demands, from which those that come are drawn
 TENANTS = tuple(f"tenant_{k}" for k in range(5))
-SPAN_DEGREES = 36.0  # of the square in which cells lie: up to 80 ms from each other
+SPAN_DEGREES = 36.0  # of the square in which cells lie: up to 85 ms from each other
 CELLS_DIFFER = 0.3  # σ of ln price between cells
 HOMES_DIFFER = 0.6  # σ of ln demand between cells
 # Generated demands are for fewer and larger nodes; accelerators, which a fifth of the nodes have,

@@ -76,7 +76,7 @@ def test_rent_is_the_same_share_of_value_in_every_unit_of_size() -> None:
     found = densities_less_rent(snapshot, price, scale)
     # What a market ten times as large tells is a tenth: of a tenth of the size, it is as much.
     assert found == pytest.approx(densities_less_rent(snapshot, price / 10.0, scale * 10.0))
-    value = score.values(snapshot, np.full(5, 3), np.arange(5))
+    value = score.values(snapshot, np.full(5, 3, np.int32), np.arange(5, dtype=np.int32))
     reduced = value - snapshot.bids.demand[3] @ price.T
     good = row_refusals(snapshot, 3) == FEASIBLE
     assert good.any()
