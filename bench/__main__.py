@@ -17,7 +17,9 @@ def names() -> list[str]:
     )
 
 
-HELPERS = frozenset({"virtual", "platform_load", "table", "peers", "peer_arrays", "separable"})
+HELPERS = frozenset(
+    {"virtual", "platform_load", "table", "peers", "peer_arrays", "separable", "live", "live_world"}
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -3,8 +3,9 @@
 Parts: ``anytime`` (share of the certified bound over time on separable instances), ``table`` (all
 mechanisms on all instances by one utility), ``speed`` (MOHAF's own instance against its published
 code), ``solvers`` (ours against solvers that have ten times its time), ``hierarchy`` (flat against
-cells), ``fairness`` (200 rounds with a greedy tenant), ``price`` (the standing price under steady
-load), ``prediction`` (of chances, before bids are submitted, against what came of them). Writes
+cells), ``live`` (live rounds over time against a flat market), ``fairness`` (200 rounds with a
+greedy tenant), ``price`` (the standing price under steady load), ``prediction`` (of chances, before
+bids are submitted, against what came of them). Writes
 ``docs/bench/market.json``, ``market.md`` and plots; parts that are not run keep what they have
 there. CPU seconds stand beside wall seconds.
 """
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bench import solvers
+from bench.live import live
 from bench.separable import case, cleared, timed
 from bench.table import speed, table
 from market import hierarchy
@@ -327,6 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "table": lambda: table(chosen.quick, chosen.traces),
         "speed": lambda: speed(chosen.traces),
         "hierarchy": lambda: cells(chosen.quick),
+        "live": lambda: live(chosen.quick),
         "fairness": lambda: fairness(chosen.quick),
         "price": lambda: price(chosen.quick),
         "prediction": lambda: prediction(chosen.quick),

@@ -77,13 +77,18 @@ def steps_of(asks: Sequence[AskRow], cell: str) -> list[Step]:
     if not asks:
         return []
     free = np.maximum(_table([ask.capacity for ask in asks]) - _table([a.leased for a in asks]), 0)
+    return [
+        _step([asks[j] for j in part], free[part], cell=cell, number=k)
+        for k, part in enumerate(parts_of(asks))
+    ]
+
+
+def parts_of(asks: Sequence[AskRow]) -> list[Indices]:
+    """The asks (indices) of each step."""
     price = (_table([ask.reserve for ask in asks]) / _UNITS).mean(axis=1)
     order, start, width = cut_into_steps(_classes(asks), price)
     edges = zip(start.tolist(), width.tolist(), strict=True)
-    return [
-        _step([asks[j] for j in part], free[part], cell=cell, number=k)
-        for k, part in enumerate(order[low : low + wide] for low, wide in edges)
-    ]
+    return [order[low : low + wide] for low, wide in edges]
 
 
 def document(steps: Sequence[Step]) -> dict[str, Any]:

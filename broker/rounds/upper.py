@@ -160,7 +160,9 @@ class UpperRounds:
             curves = hierarchy.read_curves(session, hierarchy.cells_below(session, place))
             steps = [(k, s) for k, curve in enumerate(curves) for s in read_document(curve.steps)]
             bids = rounds.read_bids_by_id(session, [each.demand for each in waiting])
-            bids = _readdressed(session, bids, waiting, [step for _, step in steps])
+            nodes = {node for bid in bids for node in _nodes_named(orjson.loads(bid.needs))}
+            cell_of = hierarchy.cells_of_nodes(session, nodes)
+            bids = readdressed(bids, waiting, [step for _, step in steps], cell_of)
             rows = read_rows(
                 session, cells=[], bids=bids, policy=policy, shares=self.shares, now=now
             )
@@ -245,24 +247,27 @@ def decided(snapshot: Snapshot, plan: Plan, waiting: Sequence[Waiting]) -> list[
     return found
 
 
-def _readdressed(
-    session: Session, bids: Sequence[BidRow], waiting: Sequence[Waiting], steps: Sequence[Step]
+def readdressed(
+    bids: Sequence[BidRow],
+    waiting: Sequence[Waiting],
+    steps: Sequence[Step],
+    cell_of: Mapping[str, str],
 ) -> list[BidRow]:
-    """Bids that avoid the cells that failed them, and name steps where they named nodes."""
+    """Bids that avoid the cells that failed them, and name steps where they named nodes.
+
+    ``cell_of`` is the cell of each node that is named.
+    """
     by_demand = {each.demand: each for each in waiting}
-    needs = {bid.demand: orjson.loads(bid.needs) for bid in bids}
-    named = {demand: _nodes_named(each) for demand, each in needs.items()}
-    cell_of = hierarchy.cells_of_nodes(session, {node for each in named.values() for node in each})
     steps_in: dict[str, list[str]] = {}
     for step in steps:
         steps_in.setdefault(step.ask.cell, []).append(step.ask.node)
     found = []
     for bid in bids:
-        seen, document = by_demand[bid.demand], needs[bid.demand]
+        seen, document = by_demand[bid.demand], orjson.loads(bid.needs)
         avoided = {f"{CELL_LABEL}{cell}": "1" for cell in {*seen.tried, seen.cell}}
         where = dict(document.get("constraints") or {})
         where["not_labels"] = {**(where.get("not_labels") or {}), **avoided}
-        if nodes := named[bid.demand]:
+        if nodes := _nodes_named(document):
             cells = {cell_of[node] for node in nodes if node in cell_of}
             # A list that matches no step says that there is none; an empty one would say any.
             where["nodes"] = [s for cell in sorted(cells) for s in steps_in.get(cell, [])] or nodes
