@@ -11,6 +11,7 @@ from market import score
 from market.feasible import kinds
 from market.kernels.problem import ROUNDING, Problem, in_blocks, single
 from market.snapshot import NO_PLACE, Floats, Ints, Snapshot
+from market.usable import usable
 
 
 def problem_of(snapshot: Snapshot) -> Problem:
@@ -30,7 +31,7 @@ def problem_of(snapshot: Snapshot) -> Problem:
         ]
     )
     base, slope = _value_factors(snapshot)
-    capacity = asks.capacity.astype(np.float64)
+    capacity = usable(asks.capacity, bids.demand).astype(np.float64)
     roomiest = np.minimum(asks.capacity, asks.total)  # of a step of many nodes: less than it has
     nowhere = bids.zone == NO_PLACE
     _, beta, _, _ = score.weights(snapshot)
