@@ -259,9 +259,7 @@ class Tree:
 
     def _search(self, level: Level | None, room_ms: float) -> None:
         """The phases of all cells' searches, and the exchanges between them."""
-        rate = schedule.MOVES_PER_MS
-        if len(self.lots) >= schedule.LARGE_ITEMS:
-            rate = schedule.MOVES_PER_MS_LARGE
+        rate = schedule.moves_per_ms(len(self.lots), self.problem.demand.shape[1])
         standing = max(1, sum(group.residents for group in self.groups))
         moves = int(SEARCH_SHARE * room_ms * rate * self.workers)
         moves = min(moves, schedule.MOVES_PER_ITEM_MAX * standing)

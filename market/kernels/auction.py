@@ -6,6 +6,8 @@ best nodes at these prices by one pass over all pairs, which also gives a bound 
 whole problem.
 """
 
+import contextlib
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -29,14 +31,13 @@ from market.snapshot import Floats, Indices
 
 T = TypeVar("T")
 
-NOISE_ROWS = 16
 NOISE_MAX = 6.0
-SILENCE = np.zeros((1, 1, 1), np.float32)
+SILENCE = np.zeros((1, 1), np.float32)
 MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
 AVERAGED = 0.25  # of the steps on one set of lists
 ENOUGH = 0.6  # of the steps of a stage, for its prices to be of use
-AHEAD = 0.66  # of a pass for the bound: done by one thread while another fills
-SAMPLE = 40  # bids looked at to know values and reach
+BOUND_PARTS = 24  # of a pass for the bound, that threads take in turn
+SAMPLE, SAMPLE_REACH = 40, 200  # bids looked at to know values, and how far they reach
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
 
 
@@ -64,11 +65,13 @@ class Auction:
             absent_lanes(problem, lanes),
         )
         self.noise: Singles | None = None
-        some = self.random.permutation(problem.bids)[:SAMPLE].astype(np.int32)
-        sample = problem.of_bids(some)
-        self.mean_value = self._mean_value(sample, self.bulk[some])
-        nodes, blocks = self._reach(sample)
-        self.schedule = Schedule.of(problem, reach=nodes, lanes=blocks * lanes, threads=threads)
+        some = self.random.permutation(problem.bids)[:SAMPLE_REACH].astype(np.int32)
+        few = some[:SAMPLE]
+        self.mean_value = self._mean_value(problem.of_bids(few), self.bulk[few])
+        nodes, blocks = self._reach(problem.of_bids(some))
+        self.schedule = Schedule.of(
+            problem, reach=nodes, blocks=blocks, lanes=lanes, threads=threads
+        )
 
     def close(self) -> None:
         """Ends the threads."""
@@ -108,44 +111,61 @@ class Auction:
         ask, rank = np.empty((sample.bids, 1), np.int32), np.empty((sample.bids, 1), np.float32)
         best, silent = np.zeros(sample.bids, np.float32), np.zeros(sample.bids, np.float32)
         arrays = self._pair_arrays(sample)
-        self.candidates(0, sample.bids, *arrays, SILENCE, silent, ask, rank, best)
+        self.candidates(0, sample.bids, *arrays, SILENCE, silent, 1, 0, ask, rank, best)
         useful = best > 0
         if not useful.any():
             return 1e-12
         return float(best[useful].sum() / bulk[useful].sum())
 
     def _noise(self) -> Singles:
-        """Rows of noise over all lanes, made when they are first wanted."""
+        """A row of noise for each block, which bids begin to read at different ones."""
         if self.noise is None:
-            shape = (NOISE_ROWS, len(self.problem.block_zone), self.lanes)
+            shape = (len(self.problem.block_zone) + pairs.NOISE_ROWS, self.lanes)
             drawn = self.random.exponential(size=shape)
             self.noise = np.minimum(drawn, NOISE_MAX).astype(np.float32)
         return self.noise
 
-    def lists(self, *, width: int, heat: float) -> Lists:
-        """New candidate lists at the present prices, spread by ``heat`` × mean value; a bound."""
+    def lists(
+        self, *, width: int, heat: float, every: int = 1, drawn: int = 0, seed: int = 0
+    ) -> Lists:
+        """New candidate lists at the present prices, spread by ``heat`` × mean value; a bound.
+
+        ``drawn`` further ones are drawn evenly. Of bids that reach many blocks only one of
+        ``every`` is looked at, another one for each ``seed``: then there is no bound.
+        """
         problem = self.problem
         ask = np.empty((problem.bids, width), np.int32)
         value = np.empty((problem.bids, width), np.float32)
         best = np.zeros(problem.bids, np.float32)
-        self.in_parts(self._pass(ask, value, best, heat), problem.bids)
-        self._certify(best)
+        self.in_parts(self._pass(ask, value, best, heat, every, seed), problem.bids)
+        if every == 1:
+            self._certify(best)
+        if drawn:
+            ask = np.concatenate([ask, self._drawn(problem, drawn, seed)], axis=1)
+            value = np.empty(ask.shape, np.float32)
         return self._valued(problem, ask, value)
 
     def begin_bound(self) -> Callable[[], None]:
         """Begins a pass for the bound at the present prices alone; what it returns ends it.
 
-        Another thread goes ahead meanwhile: the caller has work for one thread.
+        Another thread begins meanwhile: the caller has work for one thread.
         """
         bids = self.problem.bids
         best = np.zeros(bids, np.float32)
         none = np.empty((bids, 0))
         work = self._pass(none.astype(np.int32), none.astype(np.float32), best, 0.0)
-        ahead = int(AHEAD * bids) if self.pool else 0
-        other = self.pool.submit(work, 0, ahead) if self.pool else None
+        edges = np.linspace(0, bids, BOUND_PARTS + 1).astype(int).tolist()
+        parts = deque(pairwise(edges))
+
+        def take_parts() -> None:
+            with contextlib.suppress(IndexError):
+                while True:
+                    work(*parts.popleft())
+
+        other = self.pool.submit(take_parts) if self.pool else None
 
         def end() -> None:
-            work(ahead, bids)
+            take_parts()
             if other is not None:
                 other.result()
             self._certify(best)
@@ -153,14 +173,20 @@ class Auction:
         return end
 
     def _pass(
-        self, ask: Indices, value: Singles, best: Singles, heat: float
+        self,
+        ask: Indices,
+        value: Singles,
+        best: Singles,
+        heat: float,
+        every: int = 1,
+        seed: int = 0,
     ) -> Callable[[int, int], None]:
         """The pass over all pairs of bids ``low`` to ``high``, at the present prices."""
         arrays = self._pair_arrays(self.problem)
         spread = (heat * self.mean_value * self.bulk).astype(np.float32)
         noise = self._noise() if heat else SILENCE
         return lambda low, high: self.candidates(
-            low, high, *arrays, noise, spread, ask, value, best
+            low, high, *arrays, noise, spread, every, seed, ask, value, best
         )
 
     def _certify(self, best: Singles) -> None:
@@ -170,6 +196,10 @@ class Auction:
 
     def random_lists(self, problem: Problem, *, width: int, seed: int) -> Lists:
         """Lists of nodes drawn evenly among those that each bid of ``problem`` could use."""
+        ask = self._drawn(problem, width, seed)
+        return self._valued(problem, ask, np.empty(ask.shape, np.float32))
+
+    def _drawn(self, problem: Problem, width: int, seed: int) -> Indices:
         ask = np.empty((problem.bids, width), np.int32)
         self.in_parts(
             lambda low, high: pairs.random_candidates(
@@ -180,7 +210,7 @@ class Auction:
             ),
             problem.bids,
         )  # fmt: skip
-        return self._valued(problem, ask, np.empty(ask.shape, np.float32))
+        return ask
 
     def _valued(self, problem: Problem, ask: Indices, value: Singles) -> Lists:
         """Writes the value of each candidate, and drops those without a positive one."""
@@ -204,17 +234,17 @@ class Auction:
         capacity = problem.capacity / self.scale
         factor = first_prices.node_factors(attraction.astype(np.float64), capacity.mean(axis=1))
         slots = sample.count.astype(np.float64)
-        total = np.maximum(problem.demand.T @ problem.count, 1e-30)
-        wanted = float(np.maximum(problem.base, 0.0).astype(np.float64) @ problem.count)
+        total = np.maximum((problem.demand * problem.count[:, None]).sum(axis=0), 1e-30)
+        wanted = float((np.maximum(problem.base, 0.0).astype(np.float64) * problem.count).sum())
         unit = self.mean_value / self.scale
         guess = np.where(np.arange(len(total)) == 0, *FIRST_PRICE) * wanted / total / unit
-        guess = np.where(total * unit > 1e-9 * wanted, guess, 0.0)  # what nobody asks for is free
+        asked = total * unit > 1e-9 * wanted  # what nobody asks for is free
 
         def work(low: int, high: int) -> Floats:
             demand = sample.demand[low:high]
             part = np.maximum(demand.T @ slots[low:high], 1e-30) / total
             theta = np.zeros((factor.shape[1], len(total)))
-            theta[0] = guess
+            theta[0] = np.where(asked, guess, 0.0)
             first_prices.lower_dual(
                 lists.ask[low:high], lists.value[low:high], self.mean_value, demand / self.scale,
                 slots[low:high], bulk[low:high], factor, capacity * part, theta, draft.steps,
@@ -223,7 +253,8 @@ class Auction:
             return theta
 
         theta = np.mean(self.in_parts(work, sample.bids), axis=0)
-        self.price = np.where(problem.capacity > 0, np.maximum(factor @ theta, 0.0) * unit, 0.0)
+        price = first_prices.positive(factor @ theta) * unit
+        self.price = np.where(asked & (problem.capacity > 0), price, 0.0)
 
     def move_prices(self, lists: Lists, stage: Stage, steps: int) -> bool:
         """Steps on the smoothed dual as it cools; the price becomes the mean of the last ones.

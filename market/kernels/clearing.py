@@ -15,7 +15,7 @@ import numpy as np
 from market.kernels import schedule
 from market.kernels.auction import Auction
 from market.kernels.pace import Pace
-from market.kernels.placement import Lists, Placement, joined
+from market.kernels.placement import Lists, Placement
 from market.kernels.problem import Problem
 from market.kernels.schedule import Stage
 from market.snapshot import Floats, Indices, Ints
@@ -93,8 +93,9 @@ class _Course:
         self._lap("lists_ms")
         certify = self._last_steps(lists, settled=settled)
         self._lap("prices_ms")
+        placement = Placement(self.auction, lists)
         end = self.auction.begin_bound() if certify else None
-        placement = self._insert(lists)
+        self._insert(placement)
         if end:
             end()
         self._lap("greedy_ms")
@@ -120,31 +121,38 @@ class _Course:
             auction.first_prices(draft)
             self.planned += self.schedule.draft_ms(draft)
             room -= self.schedule.draft_ms(draft)
-        before = self.planned
+        before, self.staged, self.settled = self.planned, False, False
         for number, stage in enumerate(stages):
             cost = self._stage(stage, room - (self.planned - before), seed=number + 1)
             if not cost:
                 break
             self.planned += cost
-        return self.planned > before
+        return self.settled
 
     def _stage(self, stage: Stage, room: float, *, seed: int) -> float:
         """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
-        auction, steps = self.auction, self.schedule.steps(stage, room)
+        auction = self.auction
+        every = self.schedule.thinness(stage, room)
+        steps = self.schedule.steps(stage, room, every=every)
         if not steps or auction.pace.prices_late():
             return 0.0
-        drawn = auction.random_lists(auction.problem, width=stage.drawn, seed=seed)
-        lists = joined(auction.lists(width=stage.listed, heat=stage.spread), drawn)
+        lists = auction.lists(
+            width=stage.listed, heat=stage.spread, every=every, drawn=stage.drawn, seed=seed
+        )
         if not auction.move_prices(lists, stage, steps):
             return 0.0
-        return self.schedule.stage_ms(stage, steps)
+        self.staged, self.settled = True, self.settled or every == 1
+        return self.schedule.stage_ms(stage, steps, every=every)
 
     def _last_steps(self, lists: Lists, *, settled: bool) -> bool:
         """Steps on the final lists; whether they may give a better bound."""
-        certify = not settled and self.schedule.worth_certifying(self.width)
+        again = self.planned + self.schedule.pass_ms(0) + self.schedule.fill_ms()
+        affordable = not self.staged or again < self.budget_ms
+        certify = not settled and affordable and self.schedule.worth_certifying(self.width)
         stage = schedule.LAST_STEPS if certify else schedule.WARM_STEPS
         share = schedule.WARM_SHARE if settled else schedule.LAST_SHARE
-        room = share * (self.budget_ms - self.planned)
+        after = self.schedule.pass_ms(0) if certify and self.staged else 0.0
+        room = share * (self.budget_ms - self.planned - after)
         steps = self.schedule.steps(stage, room, width=self.width)
         if not settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
             steps = max(steps, schedule.LAST_STEPS_MIN)
@@ -156,9 +164,8 @@ class _Course:
             self.planned += self.schedule.pass_ms(0)
         return certify
 
-    def _insert(self, lists: Lists) -> Placement:
+    def _insert(self, placement: Placement) -> None:
         """Greedy insertion, and a look at all nodes where there is time or most are left over."""
-        placement = Placement(self.auction, lists)
         placement.fill()
         self.planned += self.schedule.fill_ms()
         affordable = self.planned + self.schedule.look_ms() < self.budget_ms
@@ -166,7 +173,6 @@ class _Course:
         if affordable or 2 * (placement.at < 0).sum() > len(placement.bid):
             placement.fill_anywhere()
             self.planned += self.schedule.look_ms()
-        return placement
 
     def _search(self, placement: Placement) -> None:
         moves = self.schedule.moves(self.budget_ms - self.planned)

@@ -5,12 +5,15 @@ bids gain more, so its price is higher. Let q_j be the mean over bids of what a 
 would be worth on node j, φ_j = (1, q_j, q_j²) made orthonormal, and u_r the unit of price of
 resource r. Prices are held to the form
 
-    λ_jr = u_r · max(0, Σ_f φ_jf · θ_fr)
+    λ_jr = u_r · s(Σ_f φ_jf · θ_fr)        s(x) = σ · ln(1 + exp(x / σ))
 
 and the smoothed dual (``prices.py``) is minimised over θ alone, as it cools, by damped Newton steps
-(Levenberg 1944): its Hessian is a sum of covariances of each bid's choice, of 3R × 3R numbers. Any
-λ ≥ 0 gives a valid bound, so the form costs nothing but tightness: about 2 % on the separable
-instances (docs/BENCHMARKS.md). Prices of each node's own start there.
+(Levenberg 1944): its Hessian is a sum of covariances of each bid's choice, of 3R × 3R numbers.
+Where a number changes all that a bid can choose from alike, the Hessian says next to nothing and
+the plain step would be endless, so to each diagonal is added what keeps that step within a bound.
+Any λ ≥ 0 gives a valid bound, so the form costs nothing but tightness: 1 to 3 % on the separable
+instances (docs/BENCHMARKS.md), 5 to 8 % on the generated ones. Prices of each node's own start
+there.
 """
 
 import numpy as np
@@ -21,7 +24,8 @@ from market.snapshot import Floats, Indices
 
 POWERS = 3  # of q: constant, linear, quadratic
 DAMPING = 0.2  # share of the Hessian's diagonal that is added to it
-STEP_MAX = 0.3  # units of price, root mean square over the nodes
+STEP_MAX = 0.3  # units of price, of any one number
+SOFT = 0.03  # units of price over which the softplus bends
 NEGLIGIBLE = 8.0  # temperatures below the best: not counted
 
 
@@ -30,13 +34,19 @@ def node_factors(attraction: Floats, capacity: Floats) -> Floats:
     weight = capacity / max(capacity.sum(), 1e-300)
     factor = np.ones((len(attraction), POWERS))
     for f in range(1, POWERS):
-        column = factor[:, f - 1] * (attraction - weight @ attraction)
+        column = factor[:, f - 1] * (attraction - (weight * attraction).sum())
         for other in factor.T[:f]:
-            column = column - (weight @ (column * other)) * other
-        length = np.sqrt(weight @ (column * column))
+            column = column - (weight * column * other).sum() * other
+        length = np.sqrt((weight * column * column).sum())
         typical = np.abs(attraction).max(initial=0.0) ** f
         factor[:, f] = column / length if length > 1e-6 * typical else 0.0
     return factor
+
+
+def positive(linear: Floats) -> Floats:
+    """What prices are of the linear form: its softplus, so that none is stuck at nought."""
+    soft: Floats = SOFT * np.logaddexp(0.0, linear / SOFT)
+    return soft
 
 
 @kernel
@@ -62,22 +72,25 @@ def lower_dual(
     nodes, resources = capacity.shape
     factors = factor.shape[1]
     size = factors * resources
-    price, share = np.empty((nodes, resources)), np.empty(ask.shape[1])
+    price, rise = np.empty((nodes, resources)), np.empty((nodes, resources))
+    share = np.empty(ask.shape[1])
     one, mean = np.empty(size), np.empty(size)
     gradient, hessian = np.empty(size), np.empty((size, size))
     for step in range(steps):
         heat = heats[0] * (heats[1] / heats[0]) ** (step / max(1, steps - 1))
         gradient[:] = 0.0
         hessian[:] = 0.0
-        for j in range(nodes):
-            for r in range(resources):
+        for r in range(resources):
+            for j in range(nodes):
                 x = 0.0
                 for f in range(factors):
                     x += factor[j, f] * theta[f, r]
-                price[j, r] = max(x, 0.0)
-                if x > 0.0:
-                    for f in range(factors):
-                        gradient[f * resources + r] += factor[j, f] * capacity[j, r]
+                x = x / SOFT
+                e = np.exp(-abs(x))
+                price[j, r] = SOFT * (max(x, 0.0) + np.log1p(e))
+                rise[j, r] = 1.0 / (1.0 + e) if x > 0.0 else e / (1.0 + e)
+                for f in range(factors):
+                    gradient[f * resources + r] += factor[j, f] * rise[j, r] * capacity[j, r]
         for i in range(ask.shape[0]):
             spread = heat * bulk[i]
             best, width = 0.0, 0
@@ -104,8 +117,7 @@ def lower_dual(
                 j, part = ask[i, k], share[k] / total
                 for f in range(factors):
                     for r in range(resources):
-                        taken = factor[j, f] * demand[i, r] if price[j, r] > 0.0 else 0.0
-                        one[f * resources + r] = taken
+                        one[f * resources + r] = factor[j, f] * rise[j, r] * demand[i, r]
                 for u in range(size):
                     mean[u] += part * one[u]
                     for v in range(u + 1):
@@ -122,12 +134,8 @@ def lower_dual(
         for u in range(size):
             for v in range(u):
                 hessian[v, u] = hessian[u, v]
-            hessian[u, u] = hessian[u, u] * (1.0 + DAMPING) + 1e-6 * trace
+            hessian[u, u] *= 1.0 + DAMPING
+            hessian[u, u] += abs(gradient[u]) / STEP_MAX + 1e-6 * trace
         change = np.linalg.solve(hessian, -gradient)
-        square = 0.0
         for u in range(size):
-            square += change[u] * change[u]
-        shorter = min(1.0, STEP_MAX / max(np.sqrt(square), 1e-12))
-        for f in range(factors):
-            for r in range(resources):
-                theta[f, r] += shorter * change[f * resources + r]
+            theta[u // resources, u % resources] += change[u]

@@ -15,8 +15,10 @@ from market.kernels.problem import LANES_NARROW, LANES_WIDE, Singles
 from market.snapshot import Bools, Floats, Indices, Ints
 
 DRAWS_PER_CANDIDATE = 3
+NOISE_ROWS = 16  # by which bids' noise is shifted against each other
 PEAKS = 8  # groups of lanes of a block whose peaks are kept
 BISECTIONS_MAX = 24
+BLOCKS_LEAST = 8  # that a thin look takes, where a bid reaches so many
 FEASIBLE = np.float32(-1e29)  # all above is the value of a feasible pair
 
 
@@ -153,6 +155,8 @@ def _candidates(lanes: int) -> Callable[..., None]:
         latency: Singles,
         noise: Singles,
         spread: Singles,
+        every: int,
+        turn: int,
         ask: Indices,
         rank: Singles,
         best: Singles,
@@ -164,7 +168,7 @@ def _candidates(lanes: int) -> Callable[..., None]:
         found = np.empty(blocks * lanes, np.float32)
         place = np.empty(blocks * lanes, np.int32)
         values, true_peak = np.empty(lanes, np.float32), np.empty(PEAKS, np.float32)
-        high8 = np.empty(PEAKS, np.float32)
+        spent, high8 = np.empty(lanes, np.float32), np.empty(PEAKS, np.float32)
         lowest, top8 = np.empty(PEAKS, np.float32), np.empty(PEAKS, np.float32)
         for i in range(low, high):
             number, alive = 0, 0
@@ -172,10 +176,22 @@ def _candidates(lanes: int) -> Callable[..., None]:
             top8[:] = NEVER
             true_peak[:] = NEVER
             noisy = spread[i] > 0
-            mine = (i * 40503) % noise.shape[0]
+            mine = (i * 40503) % NOISE_ROWS
+            step = 1
+            if every > 1:
+                near_enough = 0
+                for b in range(blocks):
+                    fits = latency[zone[i], block_zone[b]] <= latency_max[i]
+                    fits = fits and compatible[bid_class[i], block_class[b]]
+                    near_enough += 1 if fits else 0
+                step = max(1, min(every, near_enough // BLOCKS_LEAST))
+            reached = (i + turn) % step
             for b in range(blocks):
                 distance = latency[zone[i], block_zone[b]]
                 if distance > latency_max[i] or not compatible[bid_class[i], block_class[b]]:
+                    continue
+                reached += 1
+                if step > 1 and reached % step:
                     continue
                 possible = True
                 for g in range(need.shape[1]):
@@ -207,11 +223,14 @@ def _candidates(lanes: int) -> Callable[..., None]:
                     most += money[i, r] * dearest[b, r]
                 if most > np.float32(1.0):
                     for x in range(lanes):
-                        spent = np.float32(0.0)
-                        for r in range(money.shape[1]):
-                            spent += money[i, r] * unit_price[b, r, x]
+                        spent[x] = np.float32(0.0)
+                    for r in range(money.shape[1]):
+                        m = money[i, r]
+                        for x in range(lanes):
+                            spent[x] += m * unit_price[b, r, x]
+                    for x in range(lanes):
                         y = values[x]
-                        values[x] = y if spent <= np.float32(1.0) else NEVER
+                        values[x] = y if spent[x] <= np.float32(1.0) else NEVER
                 first = number * PEAKS
                 if noisy:
                     for row in range(rows):
@@ -219,7 +238,7 @@ def _candidates(lanes: int) -> Callable[..., None]:
                             x = values[row * PEAKS + p]
                             true_peak[p] = x if x > true_peak[p] else true_peak[p]
                     for x in range(lanes):
-                        values[x] += spread[i] * noise[mine, b, x]
+                        values[x] += spread[i] * noise[b + mine, x]
                 for x in range(lanes):
                     value[number * lanes + x] = values[x]
                 for p in range(PEAKS):

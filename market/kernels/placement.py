@@ -28,14 +28,6 @@ class Lists:
     value: Singles
 
 
-def joined(one: Lists, other: Lists) -> Lists:
-    """The candidates of both; empty places come last."""
-    ask = np.concatenate([one.ask, other.ask], axis=1)
-    value = np.concatenate([one.value, other.value], axis=1)
-    order = np.argsort(ask < 0, axis=1, kind="stable")
-    return Lists(np.take_along_axis(ask, order, axis=1), np.take_along_axis(value, order, axis=1))
-
-
 class Placement:
     """The integer state: items on nodes."""
 

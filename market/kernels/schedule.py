@@ -4,7 +4,7 @@ Speeds were measured once and are the same everywhere, so that the same problem 
 planned alike on every machine; a slower one is cut short by its clock (``pace.py``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from market.kernels.first_prices import POWERS
 from market.kernels.problem import Problem
@@ -36,7 +36,7 @@ class Draft:
     steps: int
 
 
-DRAFTS = (Draft(150, 24, 6), Draft(400, 32, 8), Draft(1_000, 48, 12))
+DRAFTS = (Draft(200, 24, 4), Draft(400, 32, 8), Draft(1_000, 48, 12))
 DRAFT_HEATS = (0.05, 0.005)
 DRAFT_SHARE = 0.2  # of the time for prices, if there is more than one draft to choose from
 STAGES = (
@@ -62,21 +62,22 @@ PRICES_SHARE = 0.5  # of the budget left beside lists and bound
 CARRIED_SHARE = 0.5
 LEAST = 0.5  # of a stage's steps: stopped sooner, prices are still too hot and worse than before
 # Nominal speeds of one thread, in work for each millisecond.
-LANE_ROWS_PER_MS = 8_500_000
-LANE_ROWS_BESIDE = 4  # what a pair costs beside its features and attributes, in rows
+BLOCK_NS, ROW_NS, LANE_NS = 55.0, 1.8, 0.053  # of a bid's look at a block, its rows, their lanes
+TABLE_CACHED, UNCACHED = 3_000_000, 1.4  # bytes of all blocks' rows; a look takes so much more
 KEPT_PER_MS = 30_000
-LISTED_PER_MS = 140_000
-DRAWN_PER_MS = 30_000
-DRAFTED_PER_MS = 45_000
-FACTORS_PER_MS = 400_000
+LISTED_PER_MS = 155_000
+DRAWN_PER_MS = 12_000
+DRAFTED_PER_MS = 30_000
+FACTORS_PER_MS = 110_000
+THIN = (1, 2, 4, 8, 16)
+LOOK_SHARE = 1.5
 STEP_MS = 0.1  # of a price step, beside its lists and nodes
 STEPPED_PER_MS = 80_000  # prices in a step
 PREPARE_MS = 0.5
-FILLED_PER_MS = 3_500
+FILLED_PER_MS = 2_500
 LOOKED_PER_MS, LOOKERS_PER_MS = 1_500_000, 2_500  # pairs, and the bids that they are of
-MOVES_PER_MS = 10_500
-MOVES_PER_MS_LARGE = 5_500  # when the state no longer fits the cache
-LARGE_ITEMS = 20_000
+MOVES_PER_MS = 33_000  # over the number of resources; fewer when the state outgrows the caches:
+CACHED_ITEMS, OUTGROWN = 10_000, 0.36
 PHASES = 24  # of a search
 PHASE_MS = 0.07  # of a phase, beside its items and moves
 PHASED_PER_MS = 20_000
@@ -93,11 +94,15 @@ class Schedule:
     rows: int  # of features and attributes, that a pair's value takes
     items: int
     reach: float  # nodes near enough for a bid, on average
-    lanes: float  # lanes of the blocks that they lie in
+    blocks: float  # that they lie in
+    lanes: int  # of each block
+    table: int  # bytes of the rows of all blocks
     threads: int
 
     @classmethod
-    def of(cls, problem: Problem, *, reach: float, lanes: float, threads: int) -> "Schedule":
+    def of(
+        cls, problem: Problem, *, reach: float, blocks: float, lanes: int, threads: int
+    ) -> "Schedule":
         """The schedule of ``problem``."""
         resources = problem.demand.shape[1]
         rows = len(problem.feature) + resources + len(problem.attribute) + len(problem.unit_price)
@@ -108,29 +113,48 @@ class Schedule:
             rows=rows,
             items=int(problem.count.sum()),
             reach=reach,
+            blocks=blocks,
             lanes=lanes,
+            table=4 * len(problem.block_zone) * lanes * rows,
             threads=threads,
         )
 
-    def pass_ms(self, width: int) -> float:
-        """One pass over all pairs that keeps ``width`` candidates of each bid."""
-        passed = self.bids * self.lanes * (LANE_ROWS_BESIDE + self.rows) / LANE_ROWS_PER_MS
+    def pass_ms(self, width: int, every: int = 1) -> float:
+        """One pass that keeps ``width`` candidates of each bid; over one of ``every`` blocks."""
+        block_ns = BLOCK_NS + self.rows * (ROW_NS + LANE_NS * self.lanes)
+        block_ns *= UNCACHED if self.table > TABLE_CACHED else 1.0
+        passed = self.bids * self.blocks * block_ns / 1e6 / every
         return (passed + self.bids * width / KEPT_PER_MS) / self.threads
 
-    def stage_ms(self, stage: Stage, steps: int, *, width: int = 0) -> float:
+    def stage_ms(self, stage: Stage, steps: int, *, width: int = 0, every: int = 1) -> float:
         """A stage with ``steps`` steps; ``width`` of the lists that it finds there."""
-        passes = self.pass_ms(stage.listed) if stage.listed else 0.0
+        passes = self.pass_ms(stage.listed, every) if stage.listed else 0.0
         width += stage.listed + stage.drawn
         work = self.bids * (stage.drawn / DRAWN_PER_MS + steps * width / LISTED_PER_MS)
         prices_ms = self.nodes * self.resources / STEPPED_PER_MS
         return passes + work / self.threads + steps * (STEP_MS + prices_ms)
 
-    def steps(self, stage: Stage, room: float, *, width: int = 0) -> int:
+    def steps(self, stage: Stage, room: float, *, width: int = 0, every: int = 1) -> int:
         """How many steps of a stage fit in ``room`` milliseconds; 0 where too few would."""
-        fixed = self.stage_ms(stage, 0, width=width)
-        step = self.stage_ms(stage, 1, width=width) - fixed
+        fixed = self.stage_ms(stage, 0, width=width, every=every)
+        step = self.stage_ms(stage, 1, width=width, every=every) - fixed
         steps = min(stage.steps, int((room - fixed) / step + 1e-6))
         return steps if steps >= LEAST * stage.steps else 0
+
+    def thinness(self, stage: Stage, room: float) -> int:
+        """Of how many blocks a stage looks at one: all, where that is cheaper than its steps.
+
+        Otherwise so few that looking is no more than half as dear again, and that all fits in
+        ``room``.
+        """
+        rest = self.stage_ms(replace(stage, listed=0), stage.steps, width=stage.listed)
+        if self.pass_ms(stage.listed) <= rest:
+            return 1
+        for every in THIN:
+            look = self.pass_ms(stage.listed, every)
+            if look <= LOOK_SHARE * rest and look + rest <= room:
+                return every
+        return THIN[-1]
 
     def draft_ms(self, draft: Draft) -> float:
         """First prices; each thread has a sample of its own."""
@@ -175,7 +199,13 @@ class Schedule:
 
     def moves(self, room: float) -> int:
         """Moves of the search in ``room`` milliseconds; 0 where too few to be worth it."""
-        rate = MOVES_PER_MS if self.items < LARGE_ITEMS else MOVES_PER_MS_LARGE
+        rate = moves_per_ms(self.items, self.resources)
         room -= PHASES * (PHASE_MS + self.items / PHASED_PER_MS)
         moves = int(max(0.0, room) * rate * self.threads)
         return min(moves, MOVES_PER_ITEM_MAX * self.items) if moves > self.items // 2 else 0
+
+
+def moves_per_ms(items: int, resources: int) -> float:
+    """Nominal moves of one thread's search among ``items``."""
+    small = min(1.0, CACHED_ITEMS / max(items, 1)) ** OUTGROWN
+    return MOVES_PER_MS / max(resources, 1) * small
