@@ -31,10 +31,10 @@ def test_tilted_values_are_those_of_sizes_nearer_the_mean() -> None:
 
 def test_more_requesters_are_served_for_little_welfare() -> None:
     plain = get("hierarchical").clear(crowded(0.0), budget_ms=200)
-    fair = get("hierarchical").clear(crowded(1.0), budget_ms=200)
-    check_plan(crowded(1.0), fair)
-    assert len(fair.bid) > 1.1 * len(plain.bid)
-    assert fair.welfare > 0.9 * plain.welfare
+    fair = get("hierarchical").clear(crowded(0.5), budget_ms=200)
+    check_plan(crowded(0.5), fair)
+    assert len(fair.bid) > 1.4 * len(plain.bid)
+    assert fair.welfare > 0.96 * plain.welfare
     # The bound is of the score, not of what was searched by.
     assert fair.bound >= plain.welfare
 
