@@ -12,7 +12,7 @@ import numpy as np
 from market.hierarchy.cells import NOWHERE, Lots
 from market.hierarchy.curves import Ground, problem_on
 from market.hierarchy.messages import BidRows
-from market.kernels import clearing, schedule
+from market.kernels import clearing
 from market.kernels.auction import Auction
 from market.kernels.cells import best_cells
 from market.kernels.pace import NEVER_LATE, Pace
@@ -21,6 +21,7 @@ from market.snapshot import Floats, Indices
 
 CELLS_KEPT = 16  # next best cells of each bid
 CELL_LIST_WIDTH = 64  # steps of which they are the cells
+LIST_HEAT = 0.006  # their spread, in mean values
 NO_VALUE = -1e29
 HOPELESS = 0.05  # reduced value under which a bid without a place is not sent on, in mean values
 
@@ -70,19 +71,16 @@ class Level:
     def _rank(self, *, threads: int, seed: int) -> None:
         problem = self.problem
         lister = Auction(problem, seed=seed, pace=Pace(threads=threads))
-        try:
-            lister.price = self.price[problem.node]
-            lists = lister.lists(width=CELL_LIST_WIDTH, heat=schedule.LIST_HEAT)
-            cell = np.empty((problem.bids, CELLS_KEPT), np.int32)
-            reduced = np.empty((problem.bids, CELLS_KEPT))
-            best_cells(
-                lists.ask, lists.value, problem.demand, lister.price,
-                self.steps.cell[problem.node], cell, reduced,
-            )  # fmt: skip
-            self.bound = lister.bound
-            self.scale[self.rows] = lister.mean_value * lister.bulk
-        finally:
-            lister.close()
+        lister.price = self.price[problem.node]
+        lists = lister.lists(width=CELL_LIST_WIDTH, heat=LIST_HEAT)
+        cell = np.empty((problem.bids, CELLS_KEPT), np.int32)
+        reduced = np.empty((problem.bids, CELLS_KEPT))
+        best_cells(
+            lists.ask, lists.value, problem.demand, lister.price,
+            self.steps.cell[problem.node], cell, reduced,
+        )  # fmt: skip
+        self.bound = lister.bound
+        self.scale[self.rows] = lister.mean_value * lister.bulk
         self.cells[self.rows], self.reduced[self.rows] = cell, reduced
 
     def been(self, lots: Indices, cell: Indices) -> None:

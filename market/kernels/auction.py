@@ -7,6 +7,8 @@ whole problem.
 """
 
 import contextlib
+import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +43,18 @@ SAMPLE, SAMPLE_REACH = 40, 200  # bids looked at to know values, and how far the
 FIRST_PRICE = (0.3, 0.03)  # of limit by demand: for the first resource, for the others
 
 
+_kept = threading.local()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """The other threads of this one, kept: to begin and end them takes a sixth of a millisecond."""
+    mine = os.getpid(), threads  # none of a process outlives its fork
+    if getattr(_kept, "of", None) != mine:
+        _kept.of, _kept.pool = mine, ThreadPoolExecutor(threads - 1)
+    pool: ThreadPoolExecutor = _kept.pool
+    return pool
+
+
 class Auction:
     """One problem being cleared; the stages move ``price`` and lower ``bound``."""
 
@@ -49,7 +63,7 @@ class Auction:
         self.pace = pace
         threads = self.threads = pace.threads
         self.random = np.random.default_rng(seed)
-        self.pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self.pool = _pool(threads) if threads > 1 else None
         self.scale = np.maximum(problem.capacity.mean(axis=0), 1e-9)
         self.bulk = np.maximum((problem.demand / self.scale).max(axis=1), 1e-9)
         self.price = np.zeros(problem.capacity.shape)
@@ -72,11 +86,6 @@ class Auction:
         self.schedule = Schedule.of(
             problem, reach=nodes, blocks=blocks, lanes=lanes, threads=threads
         )
-
-    def close(self) -> None:
-        """Ends the threads."""
-        if self.pool is not None:
-            self.pool.shutdown()
 
     def in_parts(self, work: Callable[[int, int], T], size: int, *, least: int = 128) -> list[T]:
         """Runs ``work(low, high)`` on even parts of ``range(size)``, results in order."""
@@ -250,10 +259,9 @@ class Auction:
                 slots[low:high], bulk[low:high], factor, capacity * part, theta, draft.steps,
                 DRAFT_HEATS,
             )  # fmt: skip
-            return theta
+            return first_prices.positive(factor @ theta)
 
-        theta = np.mean(self.in_parts(work, sample.bids), axis=0)
-        price = first_prices.positive(factor @ theta) * unit
+        price = np.mean(self.in_parts(work, sample.bids), axis=0) * unit
         self.price = np.where(asked & (problem.capacity > 0), price, 0.0)
 
     def move_prices(self, lists: Lists, stage: Stage, steps: int) -> bool:

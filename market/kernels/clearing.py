@@ -67,10 +67,7 @@ def clear(
         pace.prices_until = started + PRICES_GUARD * budget_ms / 1e3
         pace.search_until = started + SEARCH_GUARD * budget_ms / 1e3
     auction = Auction(problem, seed=seed, pace=pace)
-    try:
-        return _Course(auction, budget_ms, started).run(count_min, carried)
-    finally:
-        auction.close()
+    return _Course(auction, budget_ms, started).run(count_min, carried)
 
 
 class _Course:
@@ -88,8 +85,7 @@ class _Course:
         self._lap("prepare_ms")
         settled = self._prices(carried)
         self._lap("prices_ms")
-        narrow = self.width < schedule.LIST_WIDTHS[0]
-        lists = self.auction.lists(width=self.width, heat=schedule.LIST_HEAT if narrow else 0.0)
+        lists = self.auction.lists(width=self.width, heat=0.0)
         self._lap("lists_ms")
         certify = self._last_steps(lists, settled=settled)
         self._lap("prices_ms")
@@ -151,7 +147,7 @@ class _Course:
         certify = not settled and affordable and self.schedule.worth_certifying(self.width)
         stage = schedule.LAST_STEPS if certify else schedule.WARM_STEPS
         share = schedule.WARM_SHARE if settled else schedule.LAST_SHARE
-        after = self.schedule.pass_ms(0) if certify and self.staged else 0.0
+        after = self.schedule.fill_ms() + (self.schedule.pass_ms(0) if certify else 0.0)
         room = share * (self.budget_ms - self.planned - after)
         steps = self.schedule.steps(stage, room, width=self.width)
         if not settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
@@ -170,7 +166,8 @@ class _Course:
         self.planned += self.schedule.fill_ms()
         affordable = self.planned + self.schedule.look_ms() < self.budget_ms
         # Where most are left over, few nodes were listed, and what is free must be looked for.
-        if affordable or 2 * (placement.at < 0).sum() > len(placement.bid):
+        most = (placement.at < 0).sum() > schedule.MOST_LEFT * len(placement.bid)
+        if affordable or most:
             placement.fill_anywhere()
             self.planned += self.schedule.look_ms()
 

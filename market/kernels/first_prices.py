@@ -138,4 +138,4 @@ def lower_dual(
             hessian[u, u] += abs(gradient[u]) / STEP_MAX + 1e-6 * trace
         change = np.linalg.solve(hessian, -gradient)
         for u in range(size):
-            theta[u // resources, u % resources] += change[u]
+            theta[u // resources, u % resources] += max(-STEP_MAX, min(STEP_MAX, change[u]))

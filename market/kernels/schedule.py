@@ -36,7 +36,7 @@ class Draft:
     steps: int
 
 
-DRAFTS = (Draft(200, 24, 4), Draft(400, 32, 8), Draft(1_000, 48, 12))
+DRAFTS = (Draft(150, 16, 4), Draft(400, 32, 8), Draft(1_000, 48, 12))
 DRAFT_HEATS = (0.05, 0.005)
 DRAFT_SHARE = 0.2  # of the time for prices, if there is more than one draft to choose from
 STAGES = (
@@ -52,12 +52,12 @@ CARRIED_FROM = 1  # the stage at which carried prices are taken up again
 LAST_STEPS = Stage(0, 0, 0.0, 12, (0.015, 0.005), (0.04, 0.01))
 # Warm prices, at which more nodes look alike, let greedy insertion go wrong less often.
 WARM_STEPS = Stage(0, 0, 0.0, 12, (0.02, 0.015), (0.04, 0.01))
-LAST_STEPS_MIN = 6
-LAST_SHARE, WARM_SHARE = 0.5, 0.15  # of the time left: without a stage before, and after one
+LAST_STEPS_MIN = 4
+LAST_SHARE, WARM_SHARE = 1.0, 0.15  # of the time left: without a stage before, and after one
 LIST_WIDTHS = (128, 64, 32, 24, 16)
 WIDTH_HURRIED = 32  # at most so wide where there is only time for a few steps
 LISTED_SHARE = 32  # of the nodes in reach for one in a list: prices moved on lists still certify
-LIST_HEAT = 0.006  # spread of narrow final lists, as a share of the mean value
+MOST_LEFT = 0.6  # of the items without a place after insertion: then all nodes are looked at
 PRICES_SHARE = 0.5  # of the budget left beside lists and bound
 CARRIED_SHARE = 0.5
 LEAST = 0.5  # of a stage's steps: stopped sooner, prices are still too hot and worse than before
@@ -170,8 +170,8 @@ class Schedule:
     def list_width(self, budget_ms: float) -> int:
         """Candidates of each bid in the final lists; wide ones if they take half of the budget."""
         for width in LIST_WIDTHS:
-            least = self.hurried_ms(width) if width <= WIDTH_HURRIED else 2.0 * self.pass_ms(width)
-            if least < budget_ms:
+            twice = 2.0 * self.pass_ms(width) if width > WIDTH_HURRIED else 0.0
+            if max(self.hurried_ms(width), twice) < budget_ms:
                 return width
         return LIST_WIDTHS[-1]
 
