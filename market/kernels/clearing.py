@@ -85,7 +85,9 @@ class _Course:
         self._lap("prepare_ms")
         settled = self._prices(carried)
         self._lap("prices_ms")
-        lists = self.auction.lists(width=self.width, heat=0.0)
+        # Without a step after them, prices are so alike that all would list the same few nodes.
+        alike = not self.staged and self.schedule.hurried_ms(self.width) >= self.budget_ms
+        lists = self.auction.lists(width=self.width, heat=schedule.LIST_HEAT if alike else 0.0)
         self._lap("lists_ms")
         certify = self._last_steps(lists, settled=settled)
         self._lap("prices_ms")
@@ -165,9 +167,8 @@ class _Course:
         placement.fill()
         self.planned += self.schedule.fill_ms()
         affordable = self.planned + self.schedule.look_ms() < self.budget_ms
-        # Where most are left over, few nodes were listed, and what is free must be looked for.
-        most = (placement.at < 0).sum() > schedule.MOST_LEFT * len(placement.bid)
-        if affordable or most:
+        # Where much is free although some are left over, few nodes were listed: all must be seen.
+        if affordable or placement.free_share() > schedule.MUCH_FREE:
             placement.fill_anywhere()
             self.planned += self.schedule.look_ms()
 

@@ -72,6 +72,8 @@ def _fill_anywhere(lanes: int) -> Callable[..., None]:
                     fits[x] = 1.0
                 for r in range(resources):
                     wanted = np.float32(demand[i, r])
+                    if wanted == 0.0:
+                        continue
                     for x in range(lanes):
                         y = fits[x]
                         fits[x] = y if room[b, r, x] >= wanted else np.float32(0.0)

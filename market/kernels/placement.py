@@ -62,6 +62,15 @@ class Placement:
             self.auction.price, self.free, self.at, self.worth, self.head, self.after, self.before,
         )  # fmt: skip
 
+    def free_share(self) -> float:
+        """What is free of the scarcest resource that anybody asks for; 0 where all have a place."""
+        problem = self.auction.problem
+        total = problem.capacity.sum(axis=0)
+        scarce = (total > 0) & (problem.demand > 0).any(axis=0)
+        if (self.at >= 0).all() or not scarce.any():
+            return 0.0
+        return float((self.free.sum(axis=0)[scarce] / total[scarce]).min())
+
     def fill_anywhere(self) -> None:
         """Unplaced items, by the surplus of their bids, go wherever there is room."""
         problem = self.auction.problem
