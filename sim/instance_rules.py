@@ -49,6 +49,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "standing_price": (0, MICROS_MAX),
     "carried_price": (0, 1e9),
 }
+POLICY_MOST = {"price_step": 1.0, "utilisation_target": 1.0}
 
 
 class InvalidInstance(ValueError):
@@ -77,7 +78,8 @@ def check_policy(policy: Policy) -> None:
         raise InvalidInstance(f'"policy.payment": {policy.payment!r} is none of {known}')
     for field in fields(Policy):
         if field.name not in ("id", "mechanism", "payment", "parameters"):
-            _number(f"policy.{field.name}", getattr(policy, field.name))
+            most = POLICY_MOST.get(field.name, np.inf)
+            _number(f"policy.{field.name}", getattr(policy, field.name), most=most)
     weights = (
         policy.weight_cost, policy.weight_qos, policy.weight_energy, policy.weight_fairness,
     )  # fmt: skip
@@ -91,10 +93,12 @@ def check_policy(policy: Policy) -> None:
         _number(f"policy.parameters.{name}", value, least=-np.inf)
 
 
-def _number(name: str, value: Any, *, least: float = 0.0) -> None:
+def _number(name: str, value: Any, *, least: float = 0.0, most: float = np.inf) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not np.isfinite(value) or value < least:
+    if not good or not np.isfinite(value) or not least <= value <= most:
         allowed = "a finite number" if least < 0 else "a finite number of at least 0"
+        if np.isfinite(most):
+            allowed = f"a number from {least:g} to {most:g}"
         raise InvalidInstance(f'"{name}" must be {allowed}, not {value!r}')
 
 

@@ -83,6 +83,8 @@ def changed(text: str, path: tuple[Any, ...], value: Any) -> str:
         (("policy", "payment"), "magic", r"policy\.payment"),
         (("policy", "weight_cost"), -1, r"policy\.weight_cost"),
         (("policy", "weight_cost"), "x", r"policy\.weight_cost"),
+        (("policy", "price_step"), 1e30, r"policy\.price_step.*from 0 to 1"),
+        (("policy", "utilisation_target"), 1.5, r"policy\.utilisation_target.*from 0 to 1"),
         (("policy", "price_floor_micros"), 10**12, r"policy\.price_floor_micros"),
         (("policy", "parameters"), {"requesters": "x"}, r"policy\.parameters\.requesters"),
         (("policy",), "x", "policy"),
