@@ -24,11 +24,12 @@ def test_pictures(open_page: OpenPage, market: Market, pictures: Path, scheme: s
     page = open_page(as_="vera", scheme=scheme)
     expect(page.get_by_role("row", name="portrait").first).to_be_visible()
     shots = {"overview": "/", "job": f"/jobs/{job['id']}", "nodes": "/nodes"}
+    shots |= {name: f"/{name}" for name in ("market", "market/rounds", "market/policies")}
     for name, path in shots.items():
         page.goto(path)
         expect(page.get_by_role("main").get_by_role("region").first).to_be_visible()
         expect(page.locator(".loading")).to_have_count(0)
-        picture = page.screenshot(path=pictures / f"{name}-{scheme}.png")
+        picture = page.screenshot(path=pictures / f"{name.replace('/', '-')}-{scheme}.png")
         assert len(picture) > 10_000
 
 
