@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from market.measures import measures
+from market import score
+from market.measures import by_bound_of, measures
 from market.mechanisms import get, payments
 from market.outcome import PaymentUnavailable
 from market.plan import Plan
@@ -65,13 +66,16 @@ def replay(recorded: Recorded, other: Other) -> Replayed:
     plan = get(snapshot.policy.mechanism).clear(snapshot, budget_ms=recorded.budget_ms)
     again = _otherwise(recorded, other) if other.changes(snapshot.policy) else plan
     common = snapshot.policy
+    before, after = (measures(snapshot, each, common=common) for each in (plan, again))
+    if not score.same(other.policy(common), common):
+        after = by_bound_of(before, after)
     return Replayed(
         round_id=snapshot.round_id,
         cell=snapshot.cell,
         at_ms=snapshot.now_ms,
         same_plan=plan.digest() == recorded.digest if recorded.digest else None,
-        recorded=measures(snapshot, plan, common=common),
-        replayed=measures(snapshot, again, common=common),
+        recorded=before,
+        replayed=after,
     )
 
 

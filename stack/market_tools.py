@@ -5,7 +5,6 @@ No database is needed; ``replay`` asks a platform for the rounds that it has rec
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
@@ -23,7 +22,7 @@ from stack.replay_plot import plot
 
 if TYPE_CHECKING:
     from client.client import Client
-    from sim.replay import Other, Recorded, Replayed
+    from sim.replay import Recorded, Replayed
 
 app = make_group("The market on files and recorded rounds.")
 LAST_DEFAULT = 20
@@ -192,23 +191,12 @@ def replay(
     )
     with connect(context) as souk, refusals():
         chosen = _chosen(souk, rounds, last, cell, since)
-        found = [_one_bound(run(each, other), each, other) for each in chosen]
+        found = [run(each, other) for each in chosen]
     if not found:
         raise ConfigError("none of these rounds has a snapshot: nobody bid, or they are too old")
     if plot_to is not None:
         plot(found, plot_to)
     _print(found, output)
-
-
-def _one_bound(found: "Replayed", recorded: "Recorded", other: "Other") -> "Replayed":
-    """The replayed plan held against the recorded bound where it was made by another score."""
-    from market import score
-    from market.measures import by_bound_of
-
-    policy = recorded.snapshot.policy
-    if score.same(policy, other.policy(policy)):
-        return found
-    return replace(found, replayed=by_bound_of(found.recorded, found.replayed))
 
 
 def _weights(text: str) -> dict[str, float] | None:
