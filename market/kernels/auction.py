@@ -6,7 +6,6 @@ best nodes at these prices by one pass over all pairs, which also gives a bound 
 whole problem.
 """
 
-import contextlib
 import os
 import threading
 from collections import deque
@@ -167,9 +166,12 @@ class Auction:
         parts = deque(pairwise(edges))
 
         def take_parts() -> None:
-            with contextlib.suppress(IndexError):
-                while True:
-                    work(*parts.popleft())
+            while parts:
+                try:
+                    part = parts.popleft()
+                except IndexError:  # the other thread took the last one
+                    return
+                work(*part)
 
         other = self.pool.submit(take_parts) if self.pool else None
 

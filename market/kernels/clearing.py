@@ -77,19 +77,20 @@ class _Course:
         self.auction, self.schedule, self.budget_ms = auction, auction.schedule, budget_ms
         self.width = self.schedule.list_width(budget_ms)
         self.planned = self.schedule.pass_ms(self.width)  # the final lists, and with them the bound
+        self.staged = self.settled = False  # a stage moved prices; one that looked at all nodes
         self.timings: dict[str, float] = {}
         self.started = self.since = started
 
     def run(self, count_min: Ints, carried: Floats | None) -> Solution:
         """All stages in their order."""
         self._lap("prepare_ms")
-        settled = self._prices(carried)
+        self._prices(carried)
         self._lap("prices_ms")
         # Without a step after them, prices are so alike that all would list the same few nodes.
         alike = not self.staged and self.schedule.hurried_ms(self.width) >= self.budget_ms
         lists = self.auction.lists(width=self.width, heat=schedule.LIST_HEAT if alike else 0.0)
         self._lap("lists_ms")
-        certify = self._last_steps(lists, settled=settled)
+        certify = self._last_steps(lists)
         self._lap("prices_ms")
         placement = Placement(self.auction, lists)
         end = self.auction.begin_bound() if certify else None
@@ -107,8 +108,8 @@ class _Course:
         self.timings[name] = self.timings.get(name, 0.0) + (now - self.since) * 1e3
         self.since = now
 
-    def _prices(self, carried: Floats | None) -> bool:
-        """Prices from the last round's or from nothing; whether a stage settled them."""
+    def _prices(self, carried: Floats | None) -> None:
+        """Prices from the last round's or from nothing, and as many stages as fit."""
         auction, room = self.auction, self.budget_ms - self.planned
         if carried is not None:
             auction.price = np.maximum(carried[auction.problem.node], 0.0)
@@ -119,13 +120,12 @@ class _Course:
             auction.first_prices(draft)
             self.planned += self.schedule.draft_ms(draft)
             room -= self.schedule.draft_ms(draft)
-        before, self.staged, self.settled = self.planned, False, False
+        before = self.planned
         for number, stage in enumerate(stages):
             cost = self._stage(stage, room - (self.planned - before), seed=number + 1)
             if not cost:
                 break
             self.planned += cost
-        return self.settled
 
     def _stage(self, stage: Stage, room: float, *, seed: int) -> float:
         """One stage, with as many of its steps as ``room`` allows; its cost, nought if left out."""
@@ -142,17 +142,17 @@ class _Course:
         self.staged, self.settled = True, self.settled or every == 1
         return self.schedule.stage_ms(stage, steps, every=every)
 
-    def _last_steps(self, lists: Lists, *, settled: bool) -> bool:
-        """Steps on the final lists; whether they may give a better bound."""
+    def _last_steps(self, lists: Lists) -> bool:
+        """Steps on the final lists; whether they may give a better bound, to be looked for."""
         again = self.planned + self.schedule.pass_ms(0) + self.schedule.fill_ms()
         affordable = not self.staged or again < self.budget_ms
-        certify = not settled and affordable and self.schedule.worth_certifying(self.width)
+        certify = not self.settled and affordable and self.schedule.worth_certifying(self.width)
         stage = schedule.LAST_STEPS if certify else schedule.WARM_STEPS
-        share = schedule.WARM_SHARE if settled else schedule.LAST_SHARE
+        share = schedule.WARM_SHARE if self.settled else schedule.LAST_SHARE
         after = self.schedule.fill_ms() + (self.schedule.pass_ms(0) if certify else 0.0)
         room = share * (self.budget_ms - self.planned - after)
         steps = self.schedule.steps(stage, room, width=self.width)
-        if not settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
+        if not self.settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
             steps = max(steps, schedule.LAST_STEPS_MIN)
         if not steps:
             return False
@@ -163,7 +163,7 @@ class _Course:
         return certify
 
     def _insert(self, placement: Placement) -> None:
-        """Greedy insertion, and a look at all nodes where there is time or most are left over."""
+        """Greedy insertion; then a look at all nodes where there is time or much is left free."""
         placement.fill()
         self.planned += self.schedule.fill_ms()
         affordable = self.planned + self.schedule.look_ms() < self.budget_ms

@@ -69,7 +69,7 @@ def _constants(name: str, source: str) -> dict[str, Any]:
             if constant in ("PAYMENTS", "PRICES", "PARAMETERS", "SOLVER"):
                 try:
                     found[constant] = ast.literal_eval(value)
-                except ValueError as error:
+                except (ValueError, TypeError) as error:
                     problem = f"{constant} must be a literal: it is read, not run"
                     raise InvalidDeclaration(name, problem) from error
     except SyntaxError as error:
