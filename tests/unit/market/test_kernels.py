@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from market import feasible, last_asks, losses, score
 from market.factors import problem_of
-from market.kernels import auction, clearing, first_prices, schedule
+from market.kernels import auction, clearing, first_prices, pairs, schedule
 from market.kernels.pace import Pace
 from market.kernels.placement import Placement
 from market.mechanisms import get
@@ -201,6 +201,82 @@ def test_first_prices_certify_nearly_as_much_as_settled_ones(seed: int) -> None:
     )
     assert settled.bound < kernel.bound < free
     assert kernel.bound - settled.bound < 0.15 * (free - settled.bound)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
+def test_first_prices_do_not_die_where_nodes_differ_much(seed: int) -> None:
+    """Four resources, of which few nodes have one: prices cut at nought never rose again here."""
+    snapshot = random_snapshot(bids=3_000, asks=600, seed=seed, zones=64, slots_max=1)
+    problem = problem_of(snapshot)
+    kernel = auction.Auction(problem, seed=1, pace=Pace(threads=1))
+    kernel.lists(width=0, heat=0.0)
+    free = kernel.bound
+    kernel.first_prices(schedule.DRAFTS[-1])
+    kernel.lists(width=0, heat=0.0)
+    settled = clearing.clear(
+        problem, count_min=snapshot.bids.count_min, budget_ms=500, seed=1, repeatable=True
+    )
+    assert kernel.bound - settled.bound < 0.4 * (free - settled.bound)
+
+
+def test_thin_looks_see_each_block_once_in_as_many_turns() -> None:
+    snapshot = random_snapshot(bids=60, asks=2_000, seed=1, zones=64)
+    kernel = auction.Auction(problem_of(snapshot), seed=1, pace=Pace(threads=1))
+    whole = kernel.lists(width=8, heat=0.0)
+    bound, turns = kernel.bound, 4
+    kernel.bound = np.inf
+    thin = [kernel.lists(width=8, heat=0.0, every=turns, seed=turn) for turn in range(turns)]
+    assert bound < kernel.bound == np.inf  # of some of the nodes: certifies nothing
+    problem = kernel.problem
+    near = problem.latency[problem.zone][:, problem.block_zone] <= problem.latency_max[:, None]
+    reach = (near & problem.compatible[problem.bid_class][:, problem.block_class]).sum(axis=1)
+    step = np.clip(reach // pairs.BLOCKS_LEAST, 1, turns)  # few blocks: none is passed over
+    assert set(step.tolist()) == {1, 2, 3, 4}
+    for i in range(60):
+        seen = [set(lists.ask[i].tolist()) - {-1} for lists in thin[: step[i]]]
+        assert sum(len(one) for one in seen) == len(set.union(*seen))
+        assert set(whole.ask[i].tolist()) - {-1} <= set.union(*seen)
+
+
+def test_drawn_candidates_stand_beside_the_best() -> None:
+    snapshot = random_snapshot(bids=50, asks=300, seed=2)
+    kernel = auction.Auction(problem_of(snapshot), seed=1, pace=Pace(threads=1))
+    every = kernel.lists(width=300, heat=0.0)
+    best = kernel.lists(width=4, heat=0.0)
+    both = kernel.lists(width=4, heat=0.0, drawn=6, seed=3)
+    assert both.ask.shape == (50, 10)
+    for i in range(50):
+        known = dict(zip(every.ask[i].tolist(), every.value[i].tolist(), strict=True))
+        listed = both.ask[i][both.ask[i] >= 0].tolist()
+        assert both.ask[i, len(listed) :].tolist() == [-1] * (10 - len(listed))  # empty ones last
+        assert set(best.ask[i].tolist()) - {-1} <= set(listed)
+        for node, value in zip(listed, both.value[i].tolist(), strict=False):
+            assert value == known[node]
+    assert ((both.ask >= 0).sum(axis=1) > 4).sum() > 20
+
+
+def test_bound_taken_beside_other_work_is_that_of_a_look() -> None:
+    snapshot = random_snapshot(bids=700, asks=90, seed=3)
+    kernel = auction.Auction(problem_of(snapshot), seed=1, pace=Pace(threads=2))
+    kernel.first_prices(schedule.DRAFTS[0])
+    end = kernel.begin_bound()
+    end()
+    beside, kernel.bound = kernel.bound, np.inf
+    kernel.lists(width=8, heat=0.0)
+    assert beside == kernel.bound
+
+
+def test_free_share_is_of_the_scarcest_resource() -> None:
+    snapshot = make_snapshot(
+        make_bids(3, demand=[[1_000, 1 << 30, 0, 0]] * 3),
+        make_asks(2, capacity=[[1_000, 4 << 30, 0, 0]] * 2),
+    )
+    kernel = auction.Auction(problem_of(snapshot), seed=1, pace=Pace(threads=1))
+    placement = Placement(kernel, kernel.lists(width=2, heat=0.0))
+    assert placement.free_share() == 1.0
+    placement.fill()
+    assert (placement.at >= 0).sum() == 2
+    assert placement.free_share() == 0.0  # of the cores, whatever memory is left
 
 
 def test_equal_nodes_are_all_candidates_of_somebody() -> None:
