@@ -73,8 +73,8 @@ def describe(event: Event, jobs: Mapping[str, str], nodes: Mapping[str, str]) ->
     if event.kind == "lease.created" and event.subject_id in jobs:
         node = nodes.get(str(data.get("node_id")), "a node")
         rate = format_credits(int(data.get("rate_micros_per_hour") or 0))
-        slots = data.get("slots")
-        return f"{subject}: lease of {slots} slots on {node} at {rate} credits per slot-hour"
+        slots = "1 slot" if data.get("slots") == 1 else f"{data.get('slots')} slots"
+        return f"{subject}: lease of {slots} on {node} at {rate} credits per slot-hour"
     if event.kind in ("job.succeeded", "job.failed", "job.expired", "job.cancelled") and subject:
         cost = format_credits(int(data.get("cost_micros") or 0))
         why = f" ({data['reason']})" if event.kind != "job.succeeded" else ""

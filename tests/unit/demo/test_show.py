@@ -47,6 +47,12 @@ def make_summary(**changes):
             "newsroom's word-count: lease of 2 slots on quay-buoy at 0.003 credits per slot-hour",
         ),
         (
+            "lease.created",
+            "job_1",
+            {"node_id": "node_1", "slots": 1, "rate_micros_per_hour": 3_000},
+            "newsroom's word-count: lease of 1 slot on quay-buoy at 0.003 credits per slot-hour",
+        ),
+        (
             "job.succeeded",
             "job_1",
             {"cost_micros": 41},
