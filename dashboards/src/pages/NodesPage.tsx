@@ -7,6 +7,7 @@ import { useLive, useLoaded } from "../live/hooks";
 import { navigate, useSearch } from "../router";
 import { NodeRow, NODE_COLUMNS } from "../ui/NodeRow";
 import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
+import { Table } from "../ui/Table";
 
 const PAGES_MAX = 10;
 
@@ -66,22 +67,13 @@ export function NodesPage() {
       {data && nodes.length === 0 && <Empty title="No node here" />}
       {nodes.length > 0 && (
         <div className="scroll">
-          <table className="table nodes-table">
-            <thead>
-              <tr>
-                {NODE_COLUMNS.map((column) => (
-                  <th key={column.label} scope="col" className={column.className}>
-                    {column.label}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+          <Table columns={NODE_COLUMNS} className="nodes-table">
             <tbody>
               {nodes.map((node) => (
                 <NodeRow key={node.id} node={node} cell={!cell} />
               ))}
             </tbody>
-          </table>
+          </Table>
         </div>
       )}
     </Panel>

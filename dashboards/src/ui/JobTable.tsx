@@ -7,6 +7,7 @@ import { useNow } from "../live/hooks";
 import { Link } from "../router";
 import { Age, Credits, Meter } from "./Figures";
 import { State } from "./State";
+import { Table, type Column } from "./Table";
 
 const ENDS: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled", "expired"]);
 
@@ -37,37 +38,26 @@ export function TaskProgress({ job }: { job: Job }) {
   );
 }
 
+const COLUMNS: readonly Column[] = [
+  { label: "Job" },
+  { label: "State" },
+  { label: "Tasks ended", className: "col-capacity" },
+  { label: "Cost", className: "num" },
+  { label: "Start after", className: "num wide-only" },
+  { label: "Ran for", className: "num wide-only" },
+  { label: "Submitted", className: "num mid-only" },
+];
+
 export function JobTable({ jobs }: { jobs: readonly Job[] }) {
   return (
     <div className="scroll">
-      <table className="table jobs-table">
-        <thead>
-          <tr>
-            <th scope="col">Job</th>
-            <th scope="col">State</th>
-            <th scope="col" className="col-capacity">
-              Tasks ended
-            </th>
-            <th scope="col" className="num">
-              Cost
-            </th>
-            <th scope="col" className="num wide-only">
-              Start after
-            </th>
-            <th scope="col" className="num wide-only">
-              Ran for
-            </th>
-            <th scope="col" className="num mid-only">
-              Submitted
-            </th>
-          </tr>
-        </thead>
+      <Table columns={COLUMNS} className="jobs-table">
         <tbody>
           {jobs.map((job) => (
             <JobRow key={job.id} job={job} />
           ))}
         </tbody>
-      </table>
+      </Table>
     </div>
   );
 }

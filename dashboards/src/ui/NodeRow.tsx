@@ -5,13 +5,14 @@ import { amount, compact, formatShare, resourceFormat } from "../format/units";
 import { Link } from "../router";
 import { Age, Meter } from "./Figures";
 import { State } from "./State";
+import type { Column } from "./Table";
 
 // The agents report every few seconds; one that has been silent for longer is marked.
 const SILENT_MS = 30_000;
 
-export const NODE_COLUMNS = [
-  { label: "Node", className: "" },
-  { label: "State", className: "" },
+export const NODE_COLUMNS: readonly Column[] = [
+  { label: "Node" },
+  { label: "State" },
   { label: "CPU free", className: "col-capacity" },
   { label: "Memory free", className: "col-capacity mid-only" },
   { label: "CPU busy", className: "num wide-only" },

@@ -8,6 +8,18 @@ import { useNow, type Loaded } from "../../live/hooks";
 import { NodeLink } from "../../ui/NodeLink";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { State, toneOf } from "../../ui/State";
+import { Table, type Column } from "../../ui/Table";
+
+const COLUMNS: readonly Column[] = [
+  { label: "Task", className: "num" },
+  { label: "Node" },
+  { label: "State" },
+  { label: "When", className: "col-span mid-only" },
+  { label: "Wall", className: "num" },
+  { label: "CPU", className: "num wide-only" },
+  { label: "Memory peak", className: "num wide-only" },
+  { label: "Energy", className: "num wide-only" },
+];
 
 export interface Span {
   waitFrom: number;
@@ -50,37 +62,13 @@ export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<A
       )}
       {attempts.length > 0 && (
         <div className="scroll scroll-tall">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col" className="num">
-                  Task
-                </th>
-                <th scope="col">Node</th>
-                <th scope="col">State</th>
-                <th scope="col" className="col-span mid-only">
-                  When
-                </th>
-                <th scope="col" className="num">
-                  Wall
-                </th>
-                <th scope="col" className="num wide-only">
-                  CPU
-                </th>
-                <th scope="col" className="num wide-only">
-                  Memory peak
-                </th>
-                <th scope="col" className="num wide-only">
-                  Energy
-                </th>
-              </tr>
-            </thead>
+          <Table columns={COLUMNS}>
             <tbody>
               {attempts.map((attempt) => (
                 <AttemptRow key={attempt.id} attempt={attempt} from={from} to={to} />
               ))}
             </tbody>
-          </table>
+          </Table>
         </div>
       )}
     </Panel>

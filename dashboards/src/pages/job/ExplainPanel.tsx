@@ -9,10 +9,17 @@ import { Clock, Credits, Meter } from "../../ui/Figures";
 import { NodeLink } from "../../ui/NodeLink";
 import { Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { RuledOutList } from "../../ui/RuledOutList";
+import { Table, type Column } from "../../ui/Table";
 
 const TERMS = ["cost", "qos", "energy", "fairness"] as const;
 const RUNS_MAX = 8;
 const CANDIDATES_MAX = 8;
+const COLUMNS: readonly Column[] = [
+  { label: "Node" },
+  ...TERMS.map((term) => ({ label: term === "qos" ? "QoS" : term, className: "num" })),
+  { label: "Score", className: "num mid-only", title: "Weighted mean of the terms, times size" },
+  { label: "cr/slot·h", className: "num" },
+];
 
 /** The limit that would have won; null where the job's own was enough, or it got all its work. */
 export function winningLimit(explanation: Explanation, limit: number): number | null {
@@ -74,27 +81,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
         </small>
       </h3>
       <div className="scroll">
-        <table className="table table-small">
-          <thead>
-            <tr>
-              <th scope="col">Node</th>
-              {TERMS.map((term) => (
-                <th key={term} scope="col" className="num">
-                  {term === "qos" ? "QoS" : term}
-                </th>
-              ))}
-              <th
-                scope="col"
-                className="num mid-only"
-                title="Weighted mean of the terms, times size"
-              >
-                Score
-              </th>
-              <th scope="col" className="num">
-                cr/slot·h
-              </th>
-            </tr>
-          </thead>
+        <Table columns={COLUMNS} className="table-small">
           <tbody>
             {best.map((candidate) => (
               <tr key={candidate.node_id}>
@@ -116,7 +103,7 @@ function Candidates({ candidates }: { candidates: readonly Candidate[] }) {
               </tr>
             ))}
           </tbody>
-        </table>
+        </Table>
       </div>
     </>
   );

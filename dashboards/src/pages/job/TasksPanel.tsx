@@ -11,8 +11,16 @@ import { useLoaded } from "../../live/hooks";
 import { TaskProgress } from "../../ui/JobTable";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { State } from "../../ui/State";
+import { Table, type Column } from "../../ui/Table";
 
 const STATES = ["queued", "placed", "succeeded", "failed", "cancelled"] as const;
+
+const COLUMNS: readonly Column[] = [
+  { label: "Task", className: "num" },
+  { label: "State" },
+  { label: "Attempts", className: "num" },
+  { label: "Result" },
+];
 
 export function TasksPanel({
   job,
@@ -57,25 +65,13 @@ export function TasksPanel({
       {data && data.items.length === 0 && <Empty title="No task is like that" />}
       {data && data.items.length > 0 && (
         <div className="scroll scroll-tall">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col" className="num">
-                  Task
-                </th>
-                <th scope="col">State</th>
-                <th scope="col" className="num">
-                  Attempts
-                </th>
-                <th scope="col">Result</th>
-              </tr>
-            </thead>
+          <Table columns={COLUMNS}>
             <tbody>
               {data.items.map((task) => (
                 <TaskRow key={task.id} job={job} task={task} open={task === only} />
               ))}
             </tbody>
-          </table>
+          </Table>
         </div>
       )}
       {data?.next_cursor && (

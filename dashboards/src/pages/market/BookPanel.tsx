@@ -5,6 +5,7 @@ import { formatPrice } from "../../format/money";
 import { amount, orderedResources, resourceFormat } from "../../format/units";
 import { Meter } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
+import { Table } from "../../ui/Table";
 
 const LEVELS_MAX = 12;
 
@@ -74,26 +75,19 @@ function Side({
       <p className="panel-text muted">{asks ? "Nothing is offered." : "Nobody bids for it."}</p>
     );
   }
+  const columns = [
+    { label: asks ? `Offered at cr/${pricedPer}` : "Bid, at most cr/slot·h", className: "num" },
+    { label: asks ? "Nodes" : "Jobs", className: "num" },
+    { label: unit, className: "num" },
+    { label: "Up to here" },
+  ];
   return (
     <div>
-      <table className="table table-small book-side">
-        <caption className="visually-hidden">
-          {label}: {asks ? "offers" : "bids"} by price
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col" className="num">
-              {asks ? `Offered at cr/${pricedPer}` : "Bid, at most cr/slot·h"}
-            </th>
-            <th scope="col" className="num">
-              {asks ? "Nodes" : "Jobs"}
-            </th>
-            <th scope="col" className="num">
-              {unit}
-            </th>
-            <th scope="col">Up to here</th>
-          </tr>
-        </thead>
+      <Table
+        columns={columns}
+        className="table-small book-side"
+        caption={`${label}: ${asks ? "offers" : "bids"} by price`}
+      >
         <tbody>
           {levels.slice(0, LEVELS_MAX).map((level) => (
             <tr key={level.price_micros}>
@@ -112,7 +106,7 @@ function Side({
             </tr>
           ))}
         </tbody>
-      </table>
+      </Table>
       {left > 0 && <p className="panel-text muted">and {left} more prices</p>}
     </div>
   );

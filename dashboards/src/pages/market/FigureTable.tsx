@@ -1,6 +1,7 @@
 /** Two plans' figures side by side: the policy in force and its shadow. */
 
 import { changeOf, FIGURES, orderedFigures } from "../../live/figures";
+import { Table, type Column } from "../../ui/Table";
 
 const TONES = { better: "tone-good", worse: "tone-bad", alike: "muted", other: "" } as const;
 
@@ -10,23 +11,17 @@ export interface Figure {
   shadow: number;
 }
 
+const COLUMNS: readonly Column[] = [
+  { label: "Figure" },
+  { label: "In force", className: "num" },
+  { label: "Shadow", className: "num" },
+  { label: "Difference" },
+];
+
 export function FigureTable({ figures, caption }: { figures: readonly Figure[]; caption: string }) {
   return (
     <div className="scroll">
-      <table className="table table-small figure-table">
-        <caption className="visually-hidden">{caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">Figure</th>
-            <th scope="col" className="num">
-              In force
-            </th>
-            <th scope="col" className="num">
-              Shadow
-            </th>
-            <th scope="col">Difference</th>
-          </tr>
-        </thead>
+      <Table columns={COLUMNS} className="table-small figure-table" caption={caption}>
         <tbody>
           {orderedFigures(figures).map(({ name, live, shadow }) => {
             const figure = FIGURES[name];
@@ -49,7 +44,7 @@ export function FigureTable({ figures, caption }: { figures: readonly Figure[]; 
             );
           })}
         </tbody>
-      </table>
+      </Table>
     </div>
   );
 }

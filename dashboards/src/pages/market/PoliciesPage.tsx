@@ -16,6 +16,7 @@ import { useSession } from "../../session";
 import { Age, Clock, Id } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { State } from "../../ui/State";
+import { Table, type Column } from "../../ui/Table";
 import { FigureTable } from "./FigureTable";
 import { MarketTabs } from "./MarketTabs";
 
@@ -26,6 +27,22 @@ const WEIGHTS = [
   ["energy", "weight_energy"],
   ["fairness", "weight_fairness"],
 ] as const;
+
+const COLUMNS: readonly Column[] = [
+  { label: "Version" },
+  { label: "Role" },
+  { label: "Mechanism", className: "mid-only" },
+  { label: "Payment", className: "mid-only" },
+  ...WEIGHTS.map(([label]) => ({
+    label,
+    className: "num wide-only",
+    title: "Weight in the score",
+  })),
+  { label: "Target", className: "num wide-only", title: "Share of the capacity in use" },
+  { label: "Made", className: "num wide-only" },
+];
+
+const STEERING: Column = { label: "Changes", unseen: true };
 
 /** The version that rounds go by: the one activated last; a shadow is started, not in force. */
 export function inForce(policies: readonly Policy[]): Policy | null {
@@ -89,35 +106,7 @@ function VersionsPanel({
     <Panel title="Versions" note="newest first">
       {problem && <ProblemNotice problem={problem} />}
       <div className="scroll">
-        <table className="table policies-table">
-          <thead>
-            <tr>
-              <th scope="col">Version</th>
-              <th scope="col">Role</th>
-              <th scope="col" className="mid-only">
-                Mechanism
-              </th>
-              <th scope="col" className="mid-only">
-                Payment
-              </th>
-              {WEIGHTS.map(([label]) => (
-                <th key={label} scope="col" className="num wide-only" title="Weight in the score">
-                  {label}
-                </th>
-              ))}
-              <th scope="col" className="num wide-only" title="Share of the capacity in use">
-                Target
-              </th>
-              <th scope="col" className="num wide-only">
-                Made
-              </th>
-              {steer && (
-                <th scope="col">
-                  <span className="visually-hidden">Changes</span>
-                </th>
-              )}
-            </tr>
-          </thead>
+        <Table columns={steer ? [...COLUMNS, STEERING] : COLUMNS} className="policies-table">
           <tbody>
             {policies.map((policy) => (
               <tr key={policy.id}>
@@ -139,7 +128,7 @@ function VersionsPanel({
               </tr>
             ))}
           </tbody>
-        </table>
+        </Table>
       </div>
     </Panel>
   );

@@ -12,6 +12,7 @@ import { Link } from "../../router";
 import { Fact } from "../../ui/Fact";
 import { Age, Clock, Id, Meter } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Table, type Column } from "../../ui/Table";
 import { FigureTable } from "./FigureTable";
 import { formatGap, formatScore } from "./RoundsPage";
 
@@ -124,6 +125,12 @@ function ShadowPanel({ shadow }: { shadow: NonNullable<RoundDetail["shadow"]> })
   );
 }
 
+const COLUMNS: readonly Column[] = [
+  { label: "Job" },
+  { label: "Slots won", className: "num" },
+  { label: "Why" },
+];
+
 function OutcomesPanel({ outcomes, bids }: { outcomes: readonly Outcome[]; bids: number }) {
   return (
     <Panel title="What became of the bids" note={`${outcomes.length} of ${bids} noted`}>
@@ -133,22 +140,13 @@ function OutcomesPanel({ outcomes, bids }: { outcomes: readonly Outcome[]; bids:
         </Empty>
       ) : (
         <div className="scroll">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Job</th>
-                <th scope="col" className="num">
-                  Slots won
-                </th>
-                <th scope="col">Why</th>
-              </tr>
-            </thead>
+          <Table columns={COLUMNS}>
             <tbody>
               {outcomes.map((outcome) => (
                 <OutcomeRow key={outcome.demand_id} outcome={outcome} />
               ))}
             </tbody>
-          </table>
+          </Table>
         </div>
       )}
       {outcomes.length > 0 && outcomes.length < bids && <p className="panel-foot muted">{NOTED}</p>}

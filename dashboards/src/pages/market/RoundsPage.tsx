@@ -10,6 +10,7 @@ import { useLive, useLoaded } from "../../live/hooks";
 import { Link, useSearch } from "../../router";
 import { Age } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Table, type Column } from "../../ui/Table";
 import { CellChoice } from "./CellChoice";
 import { MarketTabs } from "./MarketTabs";
 
@@ -96,45 +97,26 @@ function CellRounds({ cell }: { cell: string }) {
   );
 }
 
+const COLUMNS: readonly Column[] = [
+  { label: "Cleared" },
+  { label: "Cell" },
+  { label: "Mechanism", className: "mid-only" },
+  { label: "Bids", className: "num wide-only" },
+  { label: "Asks", className: "num wide-only", title: "Offers that it could sell of" },
+  { label: "Slots sold", className: "num" },
+  { label: "Sent up", className: "num mid-only", title: "Slots not served here" },
+  { label: "Welfare", className: "num mid-only", title: "In score, summed over the slots sold" },
+  { label: "Bound", className: "num wide-only", title: "No plan can have more, in score" },
+  { label: "Gap", className: "num", title: "The share of the bound that it may have missed" },
+  { label: "Took", className: "num wide-only" },
+];
+
 function RoundTable({ rounds }: { rounds: readonly Round[] }) {
   const { overview } = useLive();
   const names = new Map(overview?.cells.map((cell) => [cell.id, cell.name]));
   return (
     <div className="scroll">
-      <table className="table rounds-table">
-        <thead>
-          <tr>
-            <th scope="col">Cleared</th>
-            <th scope="col">Cell</th>
-            <th scope="col" className="mid-only">
-              Mechanism
-            </th>
-            <th scope="col" className="num wide-only">
-              Bids
-            </th>
-            <th scope="col" className="num wide-only" title="Offers that it could sell of">
-              Asks
-            </th>
-            <th scope="col" className="num">
-              Slots sold
-            </th>
-            <th scope="col" className="num mid-only" title="Slots not served here">
-              Sent up
-            </th>
-            <th scope="col" className="num mid-only" title="In score, summed over the slots sold">
-              Welfare
-            </th>
-            <th scope="col" className="num wide-only" title="No plan can have more, in score">
-              Bound
-            </th>
-            <th scope="col" className="num" title="The share of the bound that it may have missed">
-              Gap
-            </th>
-            <th scope="col" className="num wide-only">
-              Took
-            </th>
-          </tr>
-        </thead>
+      <Table columns={COLUMNS} className="rounds-table">
         <tbody>
           {rounds.map((round) => (
             <tr key={round.id}>
@@ -158,10 +140,25 @@ function RoundTable({ rounds }: { rounds: readonly Round[] }) {
             </tr>
           ))}
         </tbody>
-      </table>
+      </Table>
     </div>
   );
 }
+
+const UPPER_COLUMNS: readonly Column[] = [
+  { label: "Cleared" },
+  { label: "Level" },
+  { label: "Jobs handed down", className: "num" },
+  { label: "Slots", className: "num" },
+  { label: "Cells", className: "num mid-only", title: "Whose supply curves it saw" },
+  {
+    label: "Steps",
+    className: "num wide-only",
+    title: "Of the supply curves: capacity at a price",
+  },
+  { label: "Curves", className: "num wide-only", title: "Size of the supply curves" },
+  { label: "Took", className: "num mid-only" },
+];
 
 function UpperRounds() {
   const { data, problem, refresh } = useLoaded("upper rounds", listUpperRounds, {
@@ -178,41 +175,13 @@ function UpperRounds() {
       )}
       {data && data.items.length > 0 && (
         <div className="scroll scroll-tall" role="group" aria-label="Rounds above" tabIndex={0}>
-          <table className="table rounds-table">
-            <thead>
-              <tr>
-                <th scope="col">Cleared</th>
-                <th scope="col">Level</th>
-                <th scope="col" className="num">
-                  Jobs handed down
-                </th>
-                <th scope="col" className="num">
-                  Slots
-                </th>
-                <th scope="col" className="num mid-only" title="Whose supply curves it saw">
-                  Cells
-                </th>
-                <th
-                  scope="col"
-                  className="num wide-only"
-                  title="Of the supply curves: capacity at a price"
-                >
-                  Steps
-                </th>
-                <th scope="col" className="num wide-only" title="Size of the supply curves">
-                  Curves
-                </th>
-                <th scope="col" className="num mid-only">
-                  Took
-                </th>
-              </tr>
-            </thead>
+          <Table columns={UPPER_COLUMNS} className="rounds-table">
             <tbody>
               {data.items.map((round) => (
                 <UpperRow key={round.id} round={round} />
               ))}
             </tbody>
-          </table>
+          </Table>
         </div>
       )}
       {data && data.items.length > 0 && <Taken rounds={data.items} />}

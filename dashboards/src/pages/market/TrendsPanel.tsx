@@ -7,6 +7,7 @@ import { amount, compact, formatShare, resourceFormat } from "../../format/units
 import { boundTrend, type ResourceTrend } from "../../live/trends";
 import { Link } from "../../router";
 import { Empty, Panel } from "../../ui/Panel";
+import { Table } from "../../ui/Table";
 import { Trend } from "../../ui/Trend";
 import type { MarketData } from "./MarketPage";
 
@@ -135,6 +136,15 @@ function TrendTable({
   const { label, unit, pricedPer } = resourceFormat(trend.resource);
   const at = <T extends { at: number }>(points: readonly T[], time: number) =>
     points.find((point) => point.at === time);
+  const columns = [
+    { label: "Time" },
+    { label: `P10 cr/${pricedPer}`, className: "num" },
+    { label: "Median", className: "num" },
+    { label: "P90", className: "num" },
+    { label: `Free ${unit}`, className: "num" },
+    { label: "Asked for", className: "num" },
+    { label: "Filled", className: "num" },
+  ];
   const times = trend.free.map((point) => point.at).slice(-ROWS_MAX);
   return (
     <details className="trend-table">
@@ -145,30 +155,7 @@ function TrendTable({
         aria-label={`${label} over time`}
         tabIndex={0}
       >
-        <table className="table table-small">
-          <thead>
-            <tr>
-              <th scope="col">Time</th>
-              <th scope="col" className="num">
-                P10 cr/{pricedPer}
-              </th>
-              <th scope="col" className="num">
-                Median
-              </th>
-              <th scope="col" className="num">
-                P90
-              </th>
-              <th scope="col" className="num">
-                Free {unit}
-              </th>
-              <th scope="col" className="num">
-                Asked for
-              </th>
-              <th scope="col" className="num">
-                Filled
-              </th>
-            </tr>
-          </thead>
+        <Table columns={columns} className="table-small">
           <tbody>
             {times.toReversed().map((time) => {
               const spread = at(trend.spread, time);
@@ -191,7 +178,7 @@ function TrendTable({
               );
             })}
           </tbody>
-        </table>
+        </Table>
       </div>
     </details>
   );

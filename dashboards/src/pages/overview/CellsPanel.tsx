@@ -5,6 +5,7 @@ import { amount, orderedResources, resourceFormat } from "../../format/units";
 import { Link } from "../../router";
 import { CapacityBar, NodeRow, NODE_COLUMNS } from "../../ui/NodeRow";
 import { Empty, Panel } from "../../ui/Panel";
+import { Table } from "../../ui/Table";
 
 export interface CellGroup {
   cell: Cell;
@@ -41,20 +42,11 @@ export function CellsPanel({ cells, nodes }: { cells: readonly Cell[]; nodes: re
         </Empty>
       ) : (
         <div className="scroll">
-          <table className="table nodes-table">
-            <thead className={nodes.length ? "" : "visually-hidden"}>
-              <tr>
-                {NODE_COLUMNS.map((column) => (
-                  <th key={column.label} scope="col" className={column.className}>
-                    {column.label}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+          <Table columns={NODE_COLUMNS} className="nodes-table" unseen={nodes.length === 0}>
             {groups.map((group) => (
               <CellRows key={group.cell.id} group={group} />
             ))}
-          </table>
+          </Table>
         </div>
       )}
     </Panel>

@@ -4,9 +4,16 @@ import type { AccountBalance, Overview } from "../../api/types";
 import { Credits } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
 import { StateShape } from "../../ui/State";
+import { Table, type Column } from "../../ui/Table";
 
 // Operators and viewers have no purse: they are listed only if money has come to them all the same.
 const TRADES: ReadonlySet<string> = new Set(["tenant", "owner", "system"]);
+
+const COLUMNS: readonly Column[] = [
+  { label: "Account" },
+  { label: "Posted", className: "num" },
+  { label: "Held", className: "num", title: "Set aside for jobs that have not ended" },
+];
 
 export function LedgerPanel({
   balances,
@@ -24,18 +31,7 @@ export function LedgerPanel({
         <Empty title="No account to show" />
       ) : (
         <div className="scroll">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Account</th>
-                <th scope="col" className="num">
-                  Posted
-                </th>
-                <th scope="col" className="num" title="Set aside for jobs that have not ended">
-                  Held
-                </th>
-              </tr>
-            </thead>
+          <Table columns={COLUMNS}>
             <tbody>
               {shown.map((row) => (
                 <tr key={row.account_id}>
@@ -55,7 +51,7 @@ export function LedgerPanel({
                 </tr>
               ))}
             </tbody>
-          </table>
+          </Table>
         </div>
       )}
       {invariants && <Invariants invariants={invariants} />}

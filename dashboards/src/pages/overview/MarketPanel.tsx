@@ -10,10 +10,20 @@ import { useLoaded } from "../../live/hooks";
 import { marketsOf, ROUNDS_SHOWN, shareOfBound, type CellMarket } from "../../live/market";
 import { Age } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Table, type Column } from "../../ui/Table";
 
 const WINDOW_MS = 60 * 60_000;
 const LOOK_MS = 5_000;
-const COLUMNS = 7;
+
+const COLUMNS: readonly Column[] = [
+  { label: "Resource" },
+  { label: "Price P10", className: "num mid-only", title: "Nine tenths of the prices were higher" },
+  { label: "Median", className: "num" },
+  { label: "P90", className: "num mid-only", title: "Nine tenths of the prices were lower" },
+  { label: "Free", className: "num", title: "Mean over the rounds, before they sold" },
+  { label: "Asked for", className: "num", title: "Mean over the rounds" },
+  { label: "Filled", className: "num", title: "Of what was asked for, over all rounds" },
+];
 
 async function loadMarkets(): Promise<CellMarket[]> {
   const from = new Date(platformNow() - WINDOW_MS).toISOString();
@@ -34,42 +44,11 @@ export function MarketPanel() {
       )}
       {data && data.length > 0 && (
         <div className="scroll">
-          <table className="table market-table">
-            <thead>
-              <tr>
-                <th scope="col">Resource</th>
-                <th
-                  scope="col"
-                  className="num mid-only"
-                  title="Nine tenths of the prices were higher"
-                >
-                  Price P10
-                </th>
-                <th scope="col" className="num">
-                  Median
-                </th>
-                <th
-                  scope="col"
-                  className="num mid-only"
-                  title="Nine tenths of the prices were lower"
-                >
-                  P90
-                </th>
-                <th scope="col" className="num" title="Mean over the rounds, before they sold">
-                  Free
-                </th>
-                <th scope="col" className="num" title="Mean over the rounds">
-                  Asked for
-                </th>
-                <th scope="col" className="num" title="Of what was asked for, over all rounds">
-                  Filled
-                </th>
-              </tr>
-            </thead>
+          <Table columns={COLUMNS} className="market-table">
             {data.map((market) => (
               <MarketRows key={market.cellId} market={market} />
             ))}
-          </table>
+          </Table>
         </div>
       )}
     </Panel>
@@ -82,7 +61,7 @@ function MarketRows({ market: { cellId, name, rounds, resources } }: { market: C
   return (
     <tbody>
       <tr className="cell-row">
-        <th scope="rowgroup" colSpan={COLUMNS}>
+        <th scope="rowgroup" colSpan={COLUMNS.length}>
           <div className="cell-head">
             <Link className="cell-name" href={`/market?cell=${cellId}`}>
               {name}
