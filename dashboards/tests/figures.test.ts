@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import type { Policy } from "../src/api/types";
 import { changeOf, FIGURES, orderedFigures } from "../src/live/figures";
 import { inForce } from "../src/pages/market/PoliciesPage";
-import { formatGap, formatScore } from "../src/pages/market/RoundsPage";
 
 describe("changeOf", () => {
   test.each([
@@ -25,23 +24,6 @@ test("figures stand in one order, each with a name and a unit or a unit in its v
   expect(FIGURES.power_milliwatts?.format(3_500)).toBe("3.5");
   expect(FIGURES.clear_ms?.format(2.34)).toBe("2.3 ms");
   expect(FIGURES.gap?.format(0.0179)).toBe("1.79 %");
-});
-
-test.each([
-  [{ bound: 0, gap: 0 }, "–"],
-  [{ bound: 1, gap: 0 }, "0 %"],
-  [{ bound: 1, gap: 0.0346 }, "≤ 3.46 %"],
-  [{ bound: 1, gap: 0.0000001 }, "≤ 0.01 %"],
-])("the gap of %j is told as %s", (round, text) => {
-  expect(formatGap(round)).toBe(text);
-});
-
-test.each([
-  [0, "0"],
-  [0.0852399, "0.08524"],
-  [12_345.678, "12,350"],
-])("a score of %f is told as %s", (score, text) => {
-  expect(formatScore(score)).toBe(text);
 });
 
 test("in force is what was activated last and is no shadow", () => {

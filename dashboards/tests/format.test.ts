@@ -3,6 +3,7 @@ import { creditsForInput, formatCredits, formatPrice, parseCredits } from "../sr
 import { previewOf } from "../src/format/preview";
 import { endWords } from "../src/format/ends";
 import { lossPhrase } from "../src/format/loss";
+import { formatGap, formatScore } from "../src/format/score";
 import { between, formatAge, formatDuration } from "../src/format/time";
 import {
   amount,
@@ -185,4 +186,22 @@ test.each([
   [null, 3, "exit code 3"],
 ])("an end by %s with exit code %s is told as %s", (reason, exitCode, text) => {
   expect(endWords(reason, exitCode)).toBe(text);
+});
+
+test.each([
+  [{ bound: 0, gap: 0 }, "–"],
+  [{ bound: 1, gap: 0 }, "0 %"],
+  [{ bound: 1, gap: 0.0346 }, "≤ 3.46 %"],
+  [{ bound: 1, gap: 0.0000001 }, "≤ 0.01 %"],
+])("the gap of %j is told as %s", (round, text) => {
+  expect(formatGap(round)).toBe(text);
+});
+
+test.each([
+  [0, "0"],
+  [0.0852399, "0.08524"],
+  [12_345.678, "12,350"],
+  [0.00000012345678, "0.0000001235"],
+])("a score of %f is told as %s", (score, text) => {
+  expect(formatScore(score)).toBe(text);
 });

@@ -31,6 +31,11 @@ export function compact(value: number, digits = 2): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: digits });
 }
 
+/** A number to ``figures`` of its digits, however small it is. */
+export function significant(value: number, figures = 4): string {
+  return value === 0 ? "0" : value.toLocaleString("en-US", { maximumSignificantDigits: figures });
+}
+
 /** Amount in priced units without the unit: `1500` cpu_millis → `"1.5"`. */
 export function amount(resource: string, units: number): string {
   const value = units / resourceFormat(resource).pricedUnit;

@@ -1,8 +1,9 @@
 /** What a plan's figures are called, in which unit they stand, and which way is better. */
 
 import { formatPrice } from "../format/money";
+import { formatScore } from "../format/score";
 import { formatDuration } from "../format/time";
-import { compact } from "../format/units";
+import { compact, significant } from "../format/units";
 
 interface FigureFormat {
   label: string;
@@ -12,28 +13,26 @@ interface FigureFormat {
   better: 1 | -1 | 0;
 }
 
-const number = (value: number) =>
-  value === 0 ? "0" : value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
 const percent = (share: number) => `${compact(share * 100, 2)} %`;
 const credits = (micros: number) => formatPrice(Math.round(micros));
 
 export const FIGURES: Readonly<Record<string, FigureFormat>> = {
-  welfare: { label: "Welfare", unit: "score", format: number, better: 1 },
-  bound: { label: "Certified bound", unit: "score", format: number, better: 0 },
+  welfare: { label: "Welfare", unit: "score", format: formatScore, better: 1 },
+  bound: { label: "Certified bound", unit: "score", format: formatScore, better: 0 },
   gap: { label: "Gap to the bound", unit: "", format: percent, better: -1 },
-  slots: { label: "Slots sold", unit: "", format: number, better: 1 },
-  demand_served: { label: "Demand served", unit: "size", format: number, better: 1 },
-  jain: { label: "Evenness (Jain)", unit: "0 to 1", format: number, better: 1 },
-  cost_term: { label: "Cost term", unit: "0 to 1", format: number, better: 1 },
-  qos_term: { label: "QoS term", unit: "0 to 1", format: number, better: 1 },
-  energy_term: { label: "Energy term", unit: "0 to 1", format: number, better: 1 },
-  fairness_term: { label: "Fairness term", unit: "0 to 1", format: number, better: 1 },
+  slots: { label: "Slots sold", unit: "", format: significant, better: 1 },
+  demand_served: { label: "Demand served", unit: "size", format: significant, better: 1 },
+  jain: { label: "Evenness (Jain)", unit: "0 to 1", format: significant, better: 1 },
+  cost_term: { label: "Cost term", unit: "0 to 1", format: significant, better: 1 },
+  qos_term: { label: "QoS term", unit: "0 to 1", format: significant, better: 1 },
+  energy_term: { label: "Energy term", unit: "0 to 1", format: significant, better: 1 },
+  fairness_term: { label: "Fairness term", unit: "0 to 1", format: significant, better: 1 },
   revenue_micros_per_hour: { label: "Revenue", unit: "cr/h", format: credits, better: 0 },
   reserve_micros_per_hour: { label: "Reserves", unit: "cr/h", format: credits, better: 0 },
   power_milliwatts: {
     label: "Power",
     unit: "W",
-    format: (milliwatts) => number(milliwatts / 1_000),
+    format: (milliwatts) => significant(milliwatts / 1_000),
     better: -1,
   },
   latency_ms: { label: "Latency", unit: "", format: formatDuration, better: -1 },

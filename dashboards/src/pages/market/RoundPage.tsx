@@ -4,6 +4,7 @@ import { useEffect } from "react";
 import { getRound } from "../../api/endpoints";
 import type { Outcome, RoundDetail } from "../../api/types";
 import { lossPhrase } from "../../format/loss";
+import { formatGap, formatScore } from "../../format/score";
 import { formatDuration } from "../../format/time";
 import { formatShare, shortId } from "../../format/units";
 import { useLive, useLoaded } from "../../live/hooks";
@@ -14,7 +15,6 @@ import { Age, Clock, Id, Meter } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { Table, type Column } from "../../ui/Table";
 import { FigureTable } from "./FigureTable";
-import { formatGap, formatScore } from "./RoundsPage";
 
 const NOTED =
   "A bid that loses again for the same reason is not always noted anew: its job says why it " +

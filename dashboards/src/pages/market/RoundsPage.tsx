@@ -4,8 +4,9 @@ import { useEffect, useState } from "react";
 import { listCellRounds, listUpperRounds } from "../../api/endpoints";
 import { asProblem, type Problem } from "../../api/problem";
 import type { Round, UpperRound } from "../../api/types";
+import { formatGap, formatScore } from "../../format/score";
 import { formatDuration } from "../../format/time";
-import { compact, formatBytes, formatShare, shortId } from "../../format/units";
+import { formatBytes, formatShare, shortId } from "../../format/units";
 import { useLive, useLoaded } from "../../live/hooks";
 import { Link, useSearch } from "../../router";
 import { Age } from "../../ui/Figures";
@@ -15,18 +16,6 @@ import { CellChoice } from "./CellChoice";
 import { MarketTabs } from "./MarketTabs";
 
 const LOOK_MS = 3_000;
-
-/** Missed of the bound at most; a proven best one misses nothing. */
-export function formatGap(round: Pick<Round, "bound" | "gap">): string {
-  if (round.bound <= 0) return "–";
-  return round.gap <= 0 ? "0 %" : `≤ ${compact(Math.max(0.01, round.gap * 100), 2)} %`;
-}
-
-/** Welfare and bounds are in score: to four figures, however small the market. */
-export const formatScore = (score: number): string =>
-  score === 0
-    ? "0"
-    : Number(score.toPrecision(4)).toLocaleString("en-US", { maximumSignificantDigits: 4 });
 
 export function RoundsPage() {
   const cell = useSearch().get("cell") ?? "";
