@@ -1,6 +1,6 @@
-/** Addresses of pages: paths matched by pattern, links that do not reload, the back button. */
+/** Addresses and titles of pages: paths by pattern, links that do not reload, the back button. */
 
-import { useSyncExternalStore, type AnchorHTMLAttributes, type MouseEvent } from "react";
+import { useEffect, useSyncExternalStore, type AnchorHTMLAttributes, type MouseEvent } from "react";
 
 const listeners = new Set<() => void>();
 
@@ -33,6 +33,26 @@ export function usePath(): string {
 
 export function useSearch(): URLSearchParams {
   return new URLSearchParams(useSyncExternalStore(subscribe, () => window.location.search));
+}
+
+/** The search with these parameters changed, on the same page; "" takes one away. */
+export function useChoose(): (change: Record<string, string>) => void {
+  const search = useSearch();
+  return (change) => {
+    const next = new URLSearchParams(search);
+    for (const [name, value] of Object.entries(change)) {
+      if (value) next.set(name, value);
+      else next.delete(name);
+    }
+    navigate(`${window.location.pathname}${next.size ? `?${next}` : ""}`, { replace: true });
+  };
+}
+
+/** What the page is called in the browser's tab and history. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = `${title} · souk`;
+  }, [title]);
 }
 
 /** `matchPath("/jobs/:id", "/jobs/job_1")` → `{id: "job_1"}`; null where it does not match. */

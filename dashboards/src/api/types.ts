@@ -54,7 +54,15 @@ export interface Measured {
   temperature_millicelsius?: number | null;
 }
 
-export type NodeState = "enrolled" | "online" | "offline" | "draining" | "quarantined" | "revoked";
+export const NODE_STATES = [
+  "enrolled",
+  "online",
+  "offline",
+  "draining",
+  "quarantined",
+  "revoked",
+] as const;
+export type NodeState = (typeof NODE_STATES)[number];
 
 export interface Node {
   id: string;
@@ -82,8 +90,17 @@ export interface Node {
   version: number;
 }
 
-export type JobState =
-  "queued" | "matched" | "running" | "succeeded" | "failed" | "cancelled" | "expired";
+/** In the order in which a job may go through them. */
+export const JOB_STATES = [
+  "queued",
+  "matched",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "expired",
+] as const;
+export type JobState = (typeof JOB_STATES)[number];
 
 export interface TaskCounts {
   queued: number;

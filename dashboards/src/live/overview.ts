@@ -5,25 +5,14 @@
  * to be guessed wait for the load that every event also asks for.
  */
 
-import type { JobState, NodeState, Overview, PriceRow, SoukEvent } from "../api/types";
-
-const JOB_STATES: ReadonlySet<string> = new Set<JobState>([
-  "queued",
-  "matched",
-  "running",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "expired",
-]);
-const NODE_STATES: ReadonlySet<string> = new Set<NodeState>([
-  "enrolled",
-  "online",
-  "offline",
-  "draining",
-  "quarantined",
-  "revoked",
-]);
+import {
+  JOB_STATES,
+  NODE_STATES,
+  type JobState,
+  type Overview,
+  type PriceRow,
+  type SoukEvent,
+} from "../api/types";
 
 export function applyEvent(overview: Overview, event: SoukEvent): Overview {
   const [subject, change = ""] = event.kind.split(".", 2);
@@ -34,8 +23,9 @@ export function applyEvent(overview: Overview, event: SoukEvent): Overview {
 }
 
 function moveJob(overview: Overview, event: SoukEvent, change: string): Overview {
-  const state = (change === "submitted" ? "queued" : change) as JobState;
-  if (!JOB_STATES.has(state)) return overview;
+  const named = change === "submitted" ? "queued" : change;
+  const state = JOB_STATES.find((one) => one === named);
+  if (!state) return overview;
   const before = overview.jobs.recent.find((job) => job.id === event.subject_id);
   if (!before || before.state === state) return overview;
   const count = (of: JobState) => overview.jobs.by_state[of] ?? 0;
@@ -53,8 +43,8 @@ function moveJob(overview: Overview, event: SoukEvent, change: string): Overview
 }
 
 function moveNode(overview: Overview, event: SoukEvent, change: string): Overview {
-  if (!NODE_STATES.has(change)) return overview;
-  const state = change as NodeState;
+  const state = NODE_STATES.find((one) => one === change);
+  if (!state) return overview;
   return {
     ...overview,
     nodes: overview.nodes.map((node) => (node.id === event.subject_id ? { ...node, state } : node)),

@@ -1,41 +1,22 @@
 /** Every job that one may see, by state and name, newest first. */
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { listJobs } from "../api/endpoints";
 import { asProblem, type Problem } from "../api/problem";
-import type { Job, JobState } from "../api/types";
+import { JOB_STATES, type Job } from "../api/types";
 import { useLoaded } from "../live/hooks";
-import { Link, navigate, useSearch } from "../router";
+import { Link, useChoose, useSearch, useTitle } from "../router";
 import { maySubmit, useSession } from "../session";
 import { JobTable } from "../ui/JobTable";
 import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
-
-const STATES: readonly JobState[] = [
-  "queued",
-  "matched",
-  "running",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "expired",
-];
 
 export function JobsPage() {
   const search = useSearch();
   const { account } = useSession();
   const state = search.get("state") ?? "";
   const name = search.get("name") ?? "";
-  useEffect(() => {
-    document.title = "Jobs · souk";
-  }, []);
-  const filter = (change: Record<string, string>) => {
-    const next = new URLSearchParams(search);
-    for (const [key, value] of Object.entries(change)) {
-      if (value) next.set(key, value);
-      else next.delete(key);
-    }
-    navigate(`/jobs${next.size ? `?${next}` : ""}`, { replace: true });
-  };
+  useTitle("Jobs");
+  const choose = useChoose();
   return (
     <Panel
       title="Jobs"
@@ -45,9 +26,9 @@ export function JobsPage() {
       <div className="filters" role="search">
         <label>
           State{" "}
-          <select value={state} onChange={(event) => filter({ state: event.target.value })}>
+          <select value={state} onChange={(event) => choose({ state: event.target.value })}>
             <option value="">all</option>
-            {STATES.map((choice) => (
+            {JOB_STATES.map((choice) => (
               <option key={choice}>{choice}</option>
             ))}
           </select>
@@ -56,7 +37,7 @@ export function JobsPage() {
           key={name}
           onSubmit={(event) => {
             event.preventDefault();
-            filter({ name: String(new FormData(event.currentTarget).get("name") ?? "") });
+            choose({ name: String(new FormData(event.currentTarget).get("name") ?? "") });
           }}
         >
           <label>

@@ -1,6 +1,6 @@
 /** One device: what it offers, what of it is leased, what it measured, and how to drain it. */
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { getNode, listLeases, listOffers, patchNode } from "../api/endpoints";
 import { asProblem, type Problem } from "../api/problem";
 import type { Node } from "../api/types";
@@ -14,7 +14,7 @@ import {
   shortId,
 } from "../format/units";
 import { useLive, useLoaded } from "../live/hooks";
-import { Link } from "../router";
+import { Link, useTitle } from "../router";
 import { maySteerNode, useSession } from "../session";
 import { Fact } from "../ui/Fact";
 import { Age, Clock, Credits, Id } from "../ui/Figures";
@@ -34,9 +34,7 @@ export function NodePage({ id }: { id: string }) {
     idleMs: 3_000,
   });
   const [refused, setRefused] = useState<Problem | null>(null);
-  useEffect(() => {
-    document.title = `${data?.node.name ?? "Node"} · souk`;
-  }, [data?.node.name]);
+  useTitle(data?.node.name ?? "Node");
   if (!data) {
     return problem ? (
       <ProblemNotice problem={problem} retry={refresh} />

@@ -1,10 +1,9 @@
 /** Every device, one cell or all. */
 
-import { useEffect } from "react";
 import { listNodes } from "../api/endpoints";
 import type { Node, Page } from "../api/types";
 import { useLive, useLoaded } from "../live/hooks";
-import { navigate, useSearch } from "../router";
+import { useChoose, useSearch, useTitle } from "../router";
 import { NodeRow, NODE_COLUMNS } from "../ui/NodeRow";
 import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
 import { Table } from "../ui/Table";
@@ -27,9 +26,8 @@ async function loadNodes(): Promise<Node[]> {
 export function NodesPage() {
   const cell = useSearch().get("cell") ?? "";
   const { overview } = useLive();
-  useEffect(() => {
-    document.title = "Nodes · souk";
-  }, []);
+  const choose = useChoose();
+  useTitle("Nodes");
   const { data, problem, refresh } = useLoaded("nodes", loadNodes, {
     wakes: (event) => event.kind.startsWith("node.") || event.kind.startsWith("lease."),
     idleMs: 5_000,
@@ -46,13 +44,7 @@ export function NodesPage() {
       <div className="filters">
         <label>
           Cell{" "}
-          <select
-            value={cell}
-            onChange={(event) => {
-              const to = event.target.value;
-              navigate(to ? `/nodes?cell=${encodeURIComponent(to)}` : "/nodes", { replace: true });
-            }}
-          >
+          <select value={cell} onChange={(event) => choose({ cell: event.target.value })}>
             <option value="">all</option>
             {cells.map(([id, name]) => (
               <option key={id} value={id}>

@@ -5,7 +5,7 @@ import { cancelJob, getAttempts, getExplanation, getJob } from "../../api/endpoi
 import { asProblem, type Problem } from "../../api/problem";
 import type { Job, SoukEvent } from "../../api/types";
 import { useLoaded } from "../../live/hooks";
-import { Link } from "../../router";
+import { Link, useTitle } from "../../router";
 import { useSession } from "../../session";
 import { Id } from "../../ui/Figures";
 import { hasEnded } from "../../ui/JobTable";
@@ -32,8 +32,8 @@ export function JobPage({ id }: { id: string }) {
   useEffect(() => {
     // Nothing more will come of a job that has ended, nor of one that is not there.
     setStill(job.data ? hasEnded(job.data) : job.problem?.status === 404);
-    document.title = `${job.data?.name || "Job"} · souk`;
   }, [job.data, job.problem]);
+  useTitle(job.data?.name || "Job");
   if (!job.data) {
     return job.problem ? (
       <ProblemNotice problem={job.problem} retry={job.refresh} />

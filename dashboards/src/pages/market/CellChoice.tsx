@@ -2,7 +2,7 @@
 
 import type { Cell } from "../../api/types";
 import { useLive } from "../../live/hooks";
-import { navigate, useSearch } from "../../router";
+import { useChoose, useSearch } from "../../router";
 
 /** Cells with a market of their own, by name. */
 export function marketCells(cells: readonly Cell[]): Cell[] {
@@ -20,19 +20,6 @@ export function useChosenCell(): Cell | null {
     cells[0] ??
     null
   );
-}
-
-/** The address with these parameters changed; "" takes one away. */
-export function useChoose(): (change: Record<string, string>) => void {
-  const search = useSearch();
-  return (change) => {
-    const next = new URLSearchParams(search);
-    for (const [name, value] of Object.entries(change)) {
-      if (value) next.set(name, value);
-      else next.delete(name);
-    }
-    navigate(`${window.location.pathname}${next.size ? `?${next}` : ""}`, { replace: true });
-  };
 }
 
 export function CellChoice({ value, all = false }: { value: string; all?: boolean }) {

@@ -1,15 +1,14 @@
 /** One cell's market: how its prices, its book and its rounds went, and what stands in it now. */
 
-import { useEffect } from "react";
 import { getBook, getTrends, listCellRounds } from "../../api/endpoints";
 import { platformNow } from "../../api/http";
 import type { Book, Cell, Round } from "../../api/types";
 import { useLive, useLiveStore, useLoaded } from "../../live/hooks";
 import { trendFrom, trendOf, WINDOWS, type CellTrend } from "../../live/trends";
-import { useSearch } from "../../router";
+import { useChoose, useSearch, useTitle } from "../../router";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { BookPanel } from "./BookPanel";
-import { CellChoice, useChoose, useChosenCell } from "./CellChoice";
+import { CellChoice, useChosenCell } from "./CellChoice";
 import { MarketTabs } from "./MarketTabs";
 import { TrendsPanel } from "./TrendsPanel";
 
@@ -48,9 +47,7 @@ export function MarketPage() {
   const { overview, problem } = useLive();
   const store = useLiveStore();
   const cell = useChosenCell();
-  useEffect(() => {
-    document.title = "Market · souk";
-  }, []);
+  useTitle("Market");
   return (
     <div className="page">
       <MarketTabs />

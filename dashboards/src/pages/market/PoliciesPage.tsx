@@ -1,6 +1,6 @@
 /** Versions of the policy, which one is in force, and how shadows do beside it. */
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import {
   activatePolicy,
   endShadow,
@@ -12,6 +12,7 @@ import { asProblem, type Problem } from "../../api/problem";
 import type { Policy } from "../../api/types";
 import { compact } from "../../format/units";
 import { useLive, useLoaded } from "../../live/hooks";
+import { useTitle } from "../../router";
 import { useSession } from "../../session";
 import { Age, Clock, Id } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
@@ -53,9 +54,7 @@ export function inForce(policies: readonly Policy[]): Policy | null {
 
 export function PoliciesPage() {
   const { data, problem, refresh } = useLoaded("policies", listPolicies, { idleMs: LOOK_MS });
-  useEffect(() => {
-    document.title = "Policies · souk";
-  }, []);
+  useTitle("Policies");
   const live = inForce(data?.items ?? []);
   const shadows = (data?.items ?? []).filter((policy) => policy.shadow);
   return (

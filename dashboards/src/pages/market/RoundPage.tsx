@@ -1,6 +1,5 @@
 /** One round: how near to its bound it came, what became of each bid, what the shadow would do. */
 
-import { useEffect } from "react";
 import { getRound } from "../../api/endpoints";
 import type { Outcome, RoundDetail } from "../../api/types";
 import { lossPhrase } from "../../format/loss";
@@ -9,7 +8,7 @@ import { formatDuration } from "../../format/time";
 import { formatShare, shortId } from "../../format/units";
 import { useLive, useLoaded } from "../../live/hooks";
 import { shareOfBound } from "../../live/market";
-import { Link } from "../../router";
+import { Link, useTitle } from "../../router";
 import { Fact } from "../../ui/Fact";
 import { Age, Clock, Id, Meter } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
@@ -23,9 +22,7 @@ const NOTED =
 export function RoundPage({ id }: { id: string }) {
   const { overview } = useLive();
   const { data, problem, refresh } = useLoaded(`round ${id}`, () => getRound(id));
-  useEffect(() => {
-    document.title = "Round · souk";
-  }, []);
+  useTitle("Round");
   if (!data) {
     return problem ? (
       <ProblemNotice problem={problem} retry={refresh} />

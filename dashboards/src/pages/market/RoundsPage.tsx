@@ -1,6 +1,6 @@
 /** Rounds of the cells with how near to their bound they came, and those of the levels above. */
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { listCellRounds, listUpperRounds } from "../../api/endpoints";
 import { asProblem, type Problem } from "../../api/problem";
 import type { Round, UpperRound } from "../../api/types";
@@ -8,7 +8,7 @@ import { formatGap, formatScore } from "../../format/score";
 import { formatDuration } from "../../format/time";
 import { formatBytes, formatShare, shortId } from "../../format/units";
 import { useLive, useLoaded } from "../../live/hooks";
-import { Link, useSearch } from "../../router";
+import { Link, useSearch, useTitle } from "../../router";
 import { Age } from "../../ui/Figures";
 import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
 import { Table, type Column } from "../../ui/Table";
@@ -19,9 +19,7 @@ const LOOK_MS = 3_000;
 
 export function RoundsPage() {
   const cell = useSearch().get("cell") ?? "";
-  useEffect(() => {
-    document.title = "Rounds · souk";
-  }, []);
+  useTitle("Rounds");
   return (
     <div className="page">
       <MarketTabs />

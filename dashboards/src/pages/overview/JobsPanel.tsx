@@ -1,28 +1,18 @@
 /** Jobs by state, and the last ones. */
 
-import type { JobState, Overview } from "../../api/types";
+import { JOB_STATES, type Overview } from "../../api/types";
 import { Link } from "../../router";
 import { maySubmit, useSession } from "../../session";
 import { JobTable } from "../../ui/JobTable";
 import { Empty, Panel } from "../../ui/Panel";
 import { StateShape, toneOf } from "../../ui/State";
 
-const STATES: readonly JobState[] = [
-  "queued",
-  "matched",
-  "running",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "expired",
-];
-
 export function JobsPanel({ jobs }: { jobs: Overview["jobs"] }) {
   const { account } = useSession();
   return (
     <Panel title="Jobs" actions={<Link href="/jobs">All jobs</Link>}>
       <ul className="job-states">
-        {STATES.map((state) => {
+        {JOB_STATES.map((state) => {
           const count = jobs.by_state[state] ?? 0;
           return (
             <li key={state}>

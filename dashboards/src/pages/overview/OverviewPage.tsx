@@ -1,7 +1,7 @@
 /** The whole market at one look, live. */
 
-import { useEffect } from "react";
 import { useLive, useLiveStore } from "../../live/hooks";
+import { useTitle } from "../../router";
 import { Loading, ProblemNotice } from "../../ui/Panel";
 import { CellsPanel } from "./CellsPanel";
 import { EventsPanel } from "./EventsPanel";
@@ -14,9 +14,7 @@ import { PricesPanel } from "./PricesPanel";
 export function OverviewPage() {
   const { overview, problem, series, feed } = useLive();
   const store = useLiveStore();
-  useEffect(() => {
-    document.title = "Overview · souk";
-  }, []);
+  useTitle("Overview");
   if (!overview) {
     return problem ? (
       <ProblemNotice problem={problem} retry={store.refresh} />

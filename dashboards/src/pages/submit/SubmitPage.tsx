@@ -1,10 +1,10 @@
 /** A job by form: what it runs, what it needs, what it may cost; the plan first, then the deed. */
 
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { useRef, useState, type FormEvent } from "react";
 import { submitJob } from "../../api/endpoints";
 import { newIdempotencyKey } from "../../api/http";
 import { asProblem, errorsByField, type Problem } from "../../api/problem";
-import { navigate } from "../../router";
+import { navigate, useTitle } from "../../router";
 import { maySubmit, useSession } from "../../session";
 import { Empty, ProblemNotice } from "../../ui/Panel";
 import { CodeFields } from "./CodeFields";
@@ -22,9 +22,7 @@ export interface FieldsProps {
 
 export function SubmitPage() {
   const { account } = useSession();
-  useEffect(() => {
-    document.title = "Submit a job · souk";
-  }, []);
+  useTitle("Submit a job");
   if (!maySubmit(account)) {
     return (
       <Empty title="This account cannot submit jobs">
