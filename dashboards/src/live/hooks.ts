@@ -1,4 +1,4 @@
-/** How components read the live picture, the clock and single resources. */
+/** How components read the live picture, the clock, resources and lists, and ask for changes. */
 
 import {
   createContext,
@@ -10,7 +10,7 @@ import {
 } from "react";
 import { platformNow } from "../api/http";
 import { asProblem, type Problem } from "../api/problem";
-import type { SoukEvent } from "../api/types";
+import type { Page, SoukEvent } from "../api/types";
 import { Refresher } from "./refresher";
 import type { Live, LiveStore } from "./store";
 
@@ -52,6 +52,11 @@ export interface Loaded<T> {
   refresh: () => void;
 }
 
+interface LoadOptions {
+  wakes?: (event: SoukEvent) => boolean;
+  idleMs?: number;
+}
+
 /**
  * ``load()`` now, after each event that ``wakes`` says concerns it, and every ``idleMs`` (0: not).
  * What was loaded for another ``key`` is never shown.
@@ -59,7 +64,7 @@ export interface Loaded<T> {
 export function useLoaded<T>(
   key: string,
   load: () => Promise<T>,
-  options: { wakes?: (event: SoukEvent) => boolean; idleMs?: number } = {},
+  options: LoadOptions = {},
 ): Loaded<T> {
   const store = useLiveStore();
   const [held, setHeld] = useState<{ key: string; data: T | null; problem: Problem | null }>({
@@ -100,4 +105,66 @@ export function useLoaded<T>(
     problem: fresh ? held.problem : null,
     refresh: () => refresher.current?.request(),
   };
+}
+
+export interface Pages<T> extends Loaded<T[]> {
+  /** Loads the next older page; null after the oldest. */
+  more: (() => void) | null;
+}
+
+/**
+ * A list whose first page is kept fresh like ``useLoaded``; older pages stay as they were loaded.
+ * For one list: what shows another has a React key of its own.
+ */
+export function usePages<T extends { id: string }>(
+  key: string,
+  load: (cursor: string | null) => Promise<Page<T>>,
+  options: LoadOptions = {},
+): Pages<T> {
+  const first = useLoaded(key, () => load(null), options);
+  const [older, setOlder] = useState<Page<T> | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const newest = first.data?.items ?? null;
+  const seen = new Set(newest?.map((item) => item.id));
+  const rest = (older?.items ?? []).filter((item) => !seen.has(item.id));
+  const cursor = (older ?? first.data)?.next_cursor ?? null;
+  const more = async () => {
+    try {
+      const page = await load(cursor);
+      setOlder({ ...page, items: [...(older?.items ?? newest ?? []), ...page.items] });
+      setProblem(null);
+    } catch (error) {
+      setProblem(asProblem(error));
+    }
+  };
+  return {
+    data: newest && [...newest, ...rest],
+    problem: problem ?? first.problem,
+    refresh: () => {
+      setProblem(null);
+      first.refresh();
+    },
+    more: cursor === null ? null : () => void more(),
+  };
+}
+
+export interface Deed {
+  /** Why the last one was refused. */
+  problem: Problem | null;
+  run: (change: () => Promise<unknown>) => void;
+}
+
+/** What a person asks to be changed; ``after`` each, whether it was done or refused. */
+export function useDeed(after: () => void): Deed {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const run = async (change: () => Promise<unknown>) => {
+    try {
+      await change();
+      setProblem(null);
+    } catch (error) {
+      setProblem(asProblem(error));
+    }
+    after();
+  };
+  return { problem, run: (change) => void run(change) };
 }

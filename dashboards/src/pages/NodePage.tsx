@@ -1,8 +1,6 @@
 /** One device: what it offers, what of it is leased, what it measured, and how to drain it. */
 
-import { useState } from "react";
 import { getNode, listLeases, listOffers, patchNode } from "../api/endpoints";
-import { asProblem, type Problem } from "../api/problem";
 import type { Node } from "../api/types";
 import {
   amount,
@@ -13,13 +11,13 @@ import {
   resourceFormat,
   shortId,
 } from "../format/units";
-import { useLive, useLoaded } from "../live/hooks";
+import { useDeed, useLive, useLoaded } from "../live/hooks";
 import { Link, useTitle } from "../router";
 import { maySteerNode, useSession } from "../session";
 import { Fact } from "../ui/Fact";
 import { Age, Clock, Credits, Id } from "../ui/Figures";
 import { busyCores, CapacityBar, condition, sellable } from "../ui/NodeRow";
-import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
+import { Empty, Panel, Pending, ProblemNotice } from "../ui/Panel";
 import { State } from "../ui/State";
 
 async function loadNode(id: string): Promise<{ node: Node; etag: string | null }> {
@@ -29,30 +27,17 @@ async function loadNode(id: string): Promise<{ node: Node; etag: string | null }
 
 export function NodePage({ id }: { id: string }) {
   const { account } = useSession();
-  const { data, problem, refresh } = useLoaded(id, () => loadNode(id), {
+  const loaded = useLoaded(id, () => loadNode(id), {
     wakes: (event) => event.subject_id === id || event.kind.startsWith("lease."),
     idleMs: 3_000,
   });
-  const [refused, setRefused] = useState<Problem | null>(null);
+  const { data, refresh } = loaded;
+  const drain = useDeed(refresh);
   useTitle(data?.node.name ?? "Node");
-  if (!data) {
-    return problem ? (
-      <ProblemNotice problem={problem} retry={refresh} />
-    ) : (
-      <Loading rows={6} label="Loading the node" />
-    );
-  }
+  const pending = <Pending loaded={loaded} rows={6} label="Loading the node" />;
+  if (!data) return pending;
   const { node, etag } = data;
   const draining = node.state === "draining";
-  const drain = async () => {
-    try {
-      await patchNode(id, etag, { draining: !draining });
-      setRefused(null);
-    } catch (error) {
-      setRefused(asProblem(error));
-    }
-    refresh();
-  };
   return (
     <div className="page">
       <header className="page-head">
@@ -64,12 +49,16 @@ export function NodePage({ id }: { id: string }) {
         {node.state_reason && <span className="muted">{node.state_reason}</span>}
         <Id id={node.id} whole />
         {maySteerNode(account, node.owner_id) && node.state !== "revoked" && (
-          <button type="button" className="button" onClick={() => void drain()}>
+          <button
+            type="button"
+            className="button"
+            onClick={() => drain.run(() => patchNode(id, etag, { draining: !draining }))}
+          >
             {draining ? "Take new work again" : "Drain: take nothing new"}
           </button>
         )}
       </header>
-      {(refused ?? problem) && <ProblemNotice problem={(refused ?? problem) as Problem} />}
+      {drain.problem ? <ProblemNotice problem={drain.problem} /> : pending}
       <div className="page-columns">
         <CapacityPanel node={node} />
         <MeasuredPanel node={node} />
@@ -150,17 +139,17 @@ function MeasuredPanel({ node }: { node: Node }) {
 }
 
 function LeasesPanel({ node }: { node: Node }) {
-  const { data, problem } = useLoaded(`leases ${node.id}`, () => listLeases(node.id), {
+  const loaded = useLoaded(`leases ${node.id}`, () => listLeases(node.id), {
     wakes: (event) => event.kind.startsWith("lease."),
     idleMs: 5_000,
   });
   const { overview } = useLive();
   const names = new Map(overview?.jobs.recent.map((job) => [job.id, job.name]));
+  const { data } = loaded;
   const leases = data?.items ?? [];
   return (
     <Panel title="Leases now">
-      {!data && !problem && <Loading rows={1} label="Loading the leases" />}
-      {problem && !data && <ProblemNotice problem={problem} />}
+      {!data && <Pending loaded={loaded} rows={1} label="Loading the leases" />}
       {data && leases.length === 0 && <Empty title="Nothing of it is leased" />}
       {leases.length > 0 && (
         <ul className="leases panel-text">

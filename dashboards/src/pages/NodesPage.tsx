@@ -5,7 +5,7 @@ import type { Node, Page } from "../api/types";
 import { useLive, useLoaded } from "../live/hooks";
 import { useChoose, useSearch, useTitle } from "../router";
 import { NodeRow, NODE_COLUMNS } from "../ui/NodeRow";
-import { Empty, Loading, Panel, ProblemNotice } from "../ui/Panel";
+import { Empty, Panel, Pending } from "../ui/Panel";
 import { Table } from "../ui/Table";
 
 const PAGES_MAX = 10;
@@ -28,10 +28,11 @@ export function NodesPage() {
   const { overview } = useLive();
   const choose = useChoose();
   useTitle("Nodes");
-  const { data, problem, refresh } = useLoaded("nodes", loadNodes, {
+  const loaded = useLoaded("nodes", loadNodes, {
     wakes: (event) => event.kind.startsWith("node.") || event.kind.startsWith("lease."),
     idleMs: 5_000,
   });
+  const { data } = loaded;
   const nodes = (data ?? []).filter((node) => !cell || node.cell_id === cell);
   const cells = [...new Map((data ?? []).map((node) => [node.cell_id, node.cell_name]))];
   const free = overview?.cells.filter((one) => !cells.some(([id]) => id === one.id)) ?? [];
@@ -54,8 +55,7 @@ export function NodesPage() {
           </select>
         </label>
       </div>
-      {problem && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading rows={6} label="Loading the nodes" />}
+      <Pending loaded={loaded} rows={6} label="Loading the nodes" />
       {data && nodes.length === 0 && <Empty title="No node here" />}
       {nodes.length > 0 && (
         <div className="scroll">

@@ -2,6 +2,7 @@
 
 import { useId, type ReactNode } from "react";
 import type { Problem } from "../api/problem";
+import type { Loaded } from "../live/hooks";
 
 export function Panel({
   title,
@@ -42,7 +43,7 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
-export function Loading({ rows = 3, label }: { rows?: number; label: string }) {
+export function Loading({ rows = 3, label }: { rows?: number | undefined; label: string }) {
   return (
     <div className="loading" role="status" aria-label={label}>
       {Array.from({ length: rows }, (_, row) => (
@@ -72,6 +73,20 @@ export function Notice({
       {action}
     </div>
   );
+}
+
+/** In the place of what is not there yet; over what is, why it could not be loaded again. */
+export function Pending({
+  loaded: { data, problem, refresh },
+  rows,
+  label,
+}: {
+  loaded: Loaded<unknown>;
+  rows?: number;
+  label: string;
+}) {
+  if (problem) return <ProblemNotice problem={problem} retry={refresh} />;
+  return data === null && <Loading rows={rows} label={label} />;
 }
 
 /** A refused or failed call, with what a person needs to report it. */

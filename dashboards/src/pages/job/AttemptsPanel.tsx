@@ -6,7 +6,7 @@ import { formatDuration } from "../../format/time";
 import { formatBytes, formatEnergy } from "../../format/units";
 import { useNow, type Loaded } from "../../live/hooks";
 import { NodeLink } from "../../ui/NodeLink";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending } from "../../ui/Panel";
 import { State, toneOf } from "../../ui/State";
 import { Table, type Column } from "../../ui/Table";
 
@@ -41,7 +41,7 @@ export function spanOf(attempt: Attempt, from: number, to: number): Span {
 
 export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<Attempt>> }) {
   const now = useNow();
-  const { data, problem, refresh } = loaded;
+  const { data } = loaded;
   const from = Date.parse(job.matched_at ?? job.created_at);
   const to = job.ended_at ? Date.parse(job.ended_at) : Math.max(now, from + 1_000);
   const attempts = data?.items ?? [];
@@ -53,8 +53,7 @@ export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<A
         `${attempts.length}${data?.next_cursor ? " newest" : ""} over ${formatDuration(to - from)}`
       }
     >
-      {problem && !data && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading label="Loading the attempts" />}
+      {!data && <Pending loaded={loaded} label="Loading the attempts" />}
       {data && attempts.length === 0 && (
         <Empty title="Nothing has been sent to a node">
           <p>The explanation says what the job is waiting for.</p>

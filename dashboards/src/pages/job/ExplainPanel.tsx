@@ -7,7 +7,7 @@ import type { Loaded } from "../../live/hooks";
 import { Link } from "../../router";
 import { Clock, Credits, Meter } from "../../ui/Figures";
 import { NodeLink } from "../../ui/NodeLink";
-import { Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Panel, Pending } from "../../ui/Panel";
 import { RuledOutList } from "../../ui/RuledOutList";
 import { Table, type Column } from "../../ui/Table";
 
@@ -36,15 +36,11 @@ export function ExplainPanel({
   /** The job's limit price: micros per slot and hour. */
   limit: number;
 }) {
-  const { data, problem, refresh } = loaded;
+  const { data } = loaded;
   if (!data) {
     return (
       <Panel title="Explanation">
-        {problem ? (
-          <ProblemNotice problem={problem} retry={refresh} />
-        ) : (
-          <Loading label="Loading the explanation" />
-        )}
+        <Pending loaded={loaded} label="Loading the explanation" />
       </Panel>
     );
   }

@@ -2,14 +2,13 @@
 
 import { useEffect, useState } from "react";
 import { cancelJob, getAttempts, getExplanation, getJob } from "../../api/endpoints";
-import { asProblem, type Problem } from "../../api/problem";
 import type { Job, SoukEvent } from "../../api/types";
-import { useLoaded } from "../../live/hooks";
+import { useDeed, useLoaded } from "../../live/hooks";
 import { Link, useTitle } from "../../router";
 import { useSession } from "../../session";
 import { Id } from "../../ui/Figures";
 import { hasEnded } from "../../ui/JobTable";
-import { Loading, Notice, ProblemNotice } from "../../ui/Panel";
+import { Notice, Pending, ProblemNotice } from "../../ui/Panel";
 import { State } from "../../ui/State";
 import { AttemptsPanel } from "./AttemptsPanel";
 import { CostPanel } from "./CostPanel";
@@ -34,19 +33,14 @@ export function JobPage({ id }: { id: string }) {
     setStill(job.data ? hasEnded(job.data) : job.problem?.status === 404);
   }, [job.data, job.problem]);
   useTitle(job.data?.name || "Job");
-  if (!job.data) {
-    return job.problem ? (
-      <ProblemNotice problem={job.problem} retry={job.refresh} />
-    ) : (
-      <Loading rows={8} label="Loading the job" />
-    );
-  }
+  const pending = <Pending loaded={job} rows={8} label="Loading the job" />;
+  if (!job.data) return pending;
   const named = [...(attempts.data?.items ?? []), ...(explanation.data?.candidates ?? [])];
   const names = new Map(named.map((one) => [one.node_id, one.node_name]));
   return (
     <div className="page">
       <JobHead job={job.data} onChange={job.refresh} />
-      {job.problem && <ProblemNotice problem={job.problem} retry={job.refresh} />}
+      {pending}
       <JobEnd job={job.data} />
       <div className={`job-columns ${job.data.started_at ? "" : "job-waits"}`}>
         <div className="job-main">
@@ -66,20 +60,12 @@ export function JobPage({ id }: { id: string }) {
 
 function JobHead({ job, onChange }: { job: Job; onChange: () => void }) {
   const { account } = useSession();
-  const [problem, setProblem] = useState<Problem | null>(null);
+  const { problem, run } = useDeed(onChange);
   const mayCancel =
     !hasEnded(job) && (account.role === "operator" || account.id === job.account_id);
-  const cancel = async () => {
-    if (!window.confirm(`Cancel ${job.name || job.id}? Running tasks stop; what ran is charged.`)) {
-      return;
-    }
-    try {
-      await cancelJob(job.id);
-      setProblem(null);
-    } catch (error) {
-      setProblem(asProblem(error));
-    }
-    onChange();
+  const cancel = () => {
+    const sure = `Cancel ${job.name || job.id}? Running tasks stop; what ran is charged.`;
+    if (window.confirm(sure)) run(() => cancelJob(job.id));
   };
   return (
     <header className="page-head">
@@ -90,7 +76,7 @@ function JobHead({ job, onChange }: { job: Job; onChange: () => void }) {
       <State state={job.state} />
       <Id id={job.id} whole />
       {mayCancel && (
-        <button type="button" className="button button-danger" onClick={() => void cancel()}>
+        <button type="button" className="button button-danger" onClick={cancel}>
           Cancel job
         </button>
       )}

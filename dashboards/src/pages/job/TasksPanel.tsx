@@ -9,7 +9,7 @@ import { previewOf, type Preview } from "../../format/preview";
 import { formatBytes } from "../../format/units";
 import { useLoaded } from "../../live/hooks";
 import { TaskProgress } from "../../ui/JobTable";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending } from "../../ui/Panel";
 import { State } from "../../ui/State";
 import { Table, type Column } from "../../ui/Table";
 
@@ -32,11 +32,11 @@ export function TasksPanel({
   idleMs: number;
 }) {
   const [state, setState] = useState("");
-  const { data, problem, refresh } = useLoaded(
-    `tasks ${job.id} ${state}`,
-    () => getTasks(job.id, state),
-    { wakes, idleMs },
-  );
+  const loaded = useLoaded(`tasks ${job.id} ${state}`, () => getTasks(job.id, state), {
+    wakes,
+    idleMs,
+  });
+  const { data } = loaded;
   // The only task's result is what one came for: it is shown without being asked for.
   const only = job.task_count === 1 && data?.items[0]?.result_digest ? data.items[0] : null;
   return (
@@ -60,8 +60,7 @@ export function TasksPanel({
         )
       }
     >
-      {problem && !data && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading label="Loading the tasks" />}
+      {!data && <Pending loaded={loaded} label="Loading the tasks" />}
       {data && data.items.length === 0 && <Empty title="No task is like that" />}
       {data && data.items.length > 0 && (
         <div className="scroll scroll-tall">
@@ -152,14 +151,9 @@ async function readHead(path: string): Promise<Preview> {
 }
 
 function Result({ path, digest }: { path: string; digest: string }) {
-  const { data, problem, refresh } = useLoaded(`${path} ${digest}`, () => readHead(path));
-  if (!data) {
-    return problem ? (
-      <ProblemNotice problem={problem} retry={refresh} />
-    ) : (
-      <Loading rows={2} label="Loading the result" />
-    );
-  }
+  const loaded = useLoaded(`${path} ${digest}`, () => readHead(path));
+  const { data } = loaded;
+  if (!data) return <Pending loaded={loaded} rows={2} label="Loading the result" />;
   return (
     <>
       <pre className="result" tabIndex={0}>

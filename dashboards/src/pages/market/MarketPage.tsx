@@ -6,7 +6,7 @@ import type { Book, Cell, Round } from "../../api/types";
 import { useLive, useLiveStore, useLoaded } from "../../live/hooks";
 import { trendFrom, trendOf, WINDOWS, type CellTrend } from "../../live/trends";
 import { useChoose, useSearch, useTitle } from "../../router";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending } from "../../ui/Panel";
 import { BookPanel } from "./BookPanel";
 import { CellChoice, useChosenCell } from "./CellChoice";
 import { MarketTabs } from "./MarketTabs";
@@ -45,14 +45,13 @@ async function loadMarket(cellId: string, ms: number, stepS: number): Promise<Ma
 
 export function MarketPage() {
   const { overview, problem } = useLive();
-  const store = useLiveStore();
+  const loaded = { data: overview, problem, refresh: useLiveStore().refresh };
   const cell = useChosenCell();
   useTitle("Market");
   return (
     <div className="page">
       <MarketTabs />
-      {!overview && problem && <ProblemNotice problem={problem} retry={store.refresh} />}
-      {!overview && !problem && <Loading rows={8} label="Loading the cells" />}
+      {!overview && <Pending loaded={loaded} rows={8} label="Loading the cells" />}
       {overview && !cell && (
         <Panel title="Cells">
           <Empty title="There is no cell">
@@ -93,15 +92,13 @@ function CellMarket({ cell }: { cell: Cell }) {
 }
 
 function Chosen({ cell, ms, stepS }: { cell: Cell; ms: number; stepS: number }) {
-  const { data, problem, refresh } = useLoaded(
-    `market ${cell.id} ${ms}`,
-    () => loadMarket(cell.id, ms, stepS),
-    { idleMs: LOOK_MS },
-  );
+  const loaded = useLoaded(`market ${cell.id} ${ms}`, () => loadMarket(cell.id, ms, stepS), {
+    idleMs: LOOK_MS,
+  });
+  const { data } = loaded;
   return (
     <>
-      {problem && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading rows={8} label="Loading the market" />}
+      <Pending loaded={loaded} rows={8} label="Loading the market" />
       {data && (
         <div className="overview-columns">
           <TrendsPanel cell={cell} data={data} />

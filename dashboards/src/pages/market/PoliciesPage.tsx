@@ -1,6 +1,5 @@
 /** Versions of the policy, which one is in force, and how shadows do beside it. */
 
-import { useState } from "react";
 import {
   activatePolicy,
   endShadow,
@@ -8,14 +7,13 @@ import {
   listPolicies,
   startShadow,
 } from "../../api/endpoints";
-import { asProblem, type Problem } from "../../api/problem";
 import type { Policy } from "../../api/types";
 import { compact } from "../../format/units";
-import { useLive, useLoaded } from "../../live/hooks";
+import { useDeed, useLive, useLoaded, type Deed } from "../../live/hooks";
 import { useTitle } from "../../router";
 import { useSession } from "../../session";
 import { Age, Clock, Id } from "../../ui/Figures";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending, ProblemNotice } from "../../ui/Panel";
 import { State } from "../../ui/State";
 import { Table, type Column } from "../../ui/Table";
 import { FigureTable } from "./FigureTable";
@@ -53,15 +51,15 @@ export function inForce(policies: readonly Policy[]): Policy | null {
 }
 
 export function PoliciesPage() {
-  const { data, problem, refresh } = useLoaded("policies", listPolicies, { idleMs: LOOK_MS });
+  const loaded = useLoaded("policies", listPolicies, { idleMs: LOOK_MS });
+  const { data, refresh } = loaded;
   useTitle("Policies");
   const live = inForce(data?.items ?? []);
   const shadows = (data?.items ?? []).filter((policy) => policy.shadow);
   return (
     <div className="page">
       <MarketTabs />
-      {problem && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading rows={6} label="Loading the policies" />}
+      <Pending loaded={loaded} rows={6} label="Loading the policies" />
       {data && <VersionsPanel policies={data.items} live={live} onChange={refresh} />}
       {data && shadows.length === 0 && (
         <Panel title="Shadow">
@@ -90,17 +88,8 @@ function VersionsPanel({
   onChange: () => void;
 }) {
   const { account } = useSession();
-  const [problem, setProblem] = useState<Problem | null>(null);
+  const { problem, run } = useDeed(onChange);
   const steer = account.role === "operator";
-  const run = async (change: () => Promise<unknown>) => {
-    try {
-      await change();
-      setProblem(null);
-    } catch (error) {
-      setProblem(asProblem(error));
-    }
-    onChange();
-  };
   return (
     <Panel title="Versions" note="newest first">
       {problem && <ProblemNotice problem={problem} />}
@@ -171,22 +160,13 @@ function PolicyCells({ policy: { body, created_at: made } }: { policy: Policy })
   );
 }
 
-function Steer({
-  policy,
-  live,
-  run,
-}: {
-  policy: Policy;
-  live: Policy | null;
-  run: (change: () => Promise<unknown>) => Promise<void>;
-}) {
+function Steer({ policy, live, run }: { policy: Policy; live: Policy | null; run: Deed["run"] }) {
   if (policy.id === live?.id) return null;
   const activate = () => {
     const sure = `Put ${policy.name} in force? Every cell goes by it from its next round on.`;
-    if (window.confirm(sure)) void run(() => activatePolicy(policy.id));
+    if (window.confirm(sure)) run(() => activatePolicy(policy.id));
   };
-  const shadow = () =>
-    void run(() => (policy.shadow ? endShadow(policy.id) : startShadow(policy.id)));
+  const shadow = () => run(() => (policy.shadow ? endShadow(policy.id) : startShadow(policy.id)));
   return (
     <div className="policy-steer">
       <button type="button" className="button" onClick={shadow}>
@@ -201,11 +181,10 @@ function Steer({
 }
 
 function ShadowPanel({ policy, live }: { policy: Policy; live: Policy | null }) {
-  const { data, problem, refresh } = useLoaded(
-    `shadow ${policy.id}`,
-    () => getComparison(policy.id),
-    { idleMs: LOOK_MS },
-  );
+  const loaded = useLoaded(`shadow ${policy.id}`, () => getComparison(policy.id), {
+    idleMs: LOOK_MS,
+  });
+  const { data } = loaded;
   return (
     <Panel
       title={`${policy.name} beside ${live?.name ?? "the version in force"}`}
@@ -218,8 +197,7 @@ function ShadowPanel({ policy, live }: { policy: Policy; live: Policy | null }) 
         )
       }
     >
-      {problem && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading rows={6} label="Loading the comparison" />}
+      <Pending loaded={loaded} rows={6} label="Loading the comparison" />
       {data?.rounds === 0 && (
         <Empty title="No round has been cleared by both yet">
           <p>The shadow takes part in each round from now on.</p>

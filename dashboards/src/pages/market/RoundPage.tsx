@@ -11,7 +11,7 @@ import { shareOfBound } from "../../live/market";
 import { Link, useTitle } from "../../router";
 import { Fact } from "../../ui/Fact";
 import { Age, Clock, Id, Meter } from "../../ui/Figures";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending } from "../../ui/Panel";
 import { Table, type Column } from "../../ui/Table";
 import { FigureTable } from "./FigureTable";
 
@@ -21,15 +21,10 @@ const NOTED =
 
 export function RoundPage({ id }: { id: string }) {
   const { overview } = useLive();
-  const { data, problem, refresh } = useLoaded(`round ${id}`, () => getRound(id));
+  const loaded = useLoaded(`round ${id}`, () => getRound(id));
   useTitle("Round");
-  if (!data) {
-    return problem ? (
-      <ProblemNotice problem={problem} retry={refresh} />
-    ) : (
-      <Loading rows={8} label="Loading the round" />
-    );
-  }
+  const { data } = loaded;
+  if (!data) return <Pending loaded={loaded} rows={8} label="Loading the round" />;
   const cell = overview?.cells.find((one) => one.id === data.cell_id)?.name;
   return (
     <div className="page">

@@ -1,16 +1,14 @@
 /** Rounds of the cells with how near to their bound they came, and those of the levels above. */
 
-import { useState } from "react";
 import { listCellRounds, listUpperRounds } from "../../api/endpoints";
-import { asProblem, type Problem } from "../../api/problem";
 import type { Round, UpperRound } from "../../api/types";
 import { formatGap, formatScore } from "../../format/score";
 import { formatDuration } from "../../format/time";
 import { formatBytes, formatShare, shortId } from "../../format/units";
-import { useLive, useLoaded } from "../../live/hooks";
+import { useLive, useLoaded, usePages } from "../../live/hooks";
 import { Link, useSearch, useTitle } from "../../router";
 import { Age } from "../../ui/Figures";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending } from "../../ui/Panel";
 import { Table, type Column } from "../../ui/Table";
 import { CellChoice } from "./CellChoice";
 import { MarketTabs } from "./MarketTabs";
@@ -36,47 +34,21 @@ export function RoundsPage() {
 }
 
 function CellRounds({ cell }: { cell: string }) {
-  const first = useLoaded(`rounds ${cell}`, () => listCellRounds(cell, null), {
+  const loaded = usePages(`rounds ${cell}`, (cursor) => listCellRounds(cell, cursor), {
     idleMs: LOOK_MS,
   });
-  const [older, setOlder] = useState<{ items: Round[]; cursor: string | null } | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const wrong = problem ?? first.problem;
-  if (!first.data) {
-    return wrong ? (
-      <ProblemNotice problem={wrong} retry={first.refresh} />
-    ) : (
-      <Loading rows={8} label="Loading the rounds" />
-    );
-  }
-  const { items, next_cursor: next } = first.data;
-  const seen = new Set(items.map((round) => round.id));
-  const rounds = [...items, ...(older?.items ?? []).filter((round) => !seen.has(round.id))];
-  const cursor = older ? older.cursor : next;
-  const more = async () => {
-    try {
-      const page = await listCellRounds(cell, cursor);
-      setOlder({
-        items: [...(older?.items ?? items), ...page.items],
-        cursor: page.next_cursor,
-      });
-      setProblem(null);
-    } catch (error) {
-      setProblem(asProblem(error));
-    }
-  };
+  const { data: rounds, more } = loaded;
   return (
     <>
-      {wrong && <ProblemNotice problem={wrong} retry={first.refresh} />}
-      {rounds.length === 0 ? (
+      <Pending loaded={loaded} rows={8} label="Loading the rounds" />
+      {rounds?.length === 0 && (
         <Empty title="Nobody has bid yet">
           <p>A cell clears a round as soon as somebody bids there.</p>
         </Empty>
-      ) : (
-        <RoundTable rounds={rounds} />
       )}
-      {cursor && (
-        <button type="button" className="button more" onClick={() => void more()}>
+      {rounds && rounds.length > 0 && <RoundTable rounds={rounds} />}
+      {more && (
+        <button type="button" className="button more" onClick={more}>
           Older rounds
         </button>
       )}
@@ -148,13 +120,11 @@ const UPPER_COLUMNS: readonly Column[] = [
 ];
 
 function UpperRounds() {
-  const { data, problem, refresh } = useLoaded("upper rounds", listUpperRounds, {
-    idleMs: LOOK_MS,
-  });
+  const loaded = useLoaded("upper rounds", listUpperRounds, { idleMs: LOOK_MS });
+  const { data } = loaded;
   return (
     <Panel title="Rounds of the levels above" note="what cells could not serve, newest first">
-      {problem && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading rows={4} label="Loading the rounds of the levels above" />}
+      <Pending loaded={loaded} rows={4} label="Loading the rounds of the levels above" />
       {data?.items.length === 0 && (
         <Empty title="Nothing was sent up yet">
           <p>What a cell cannot serve goes to its region or the root, which looks in all cells.</p>

@@ -9,7 +9,7 @@ import { Link } from "../../router";
 import { useLoaded } from "../../live/hooks";
 import { marketsOf, ROUNDS_SHOWN, shareOfBound, type CellMarket } from "../../live/market";
 import { Age } from "../../ui/Figures";
-import { Empty, Loading, Panel, ProblemNotice } from "../../ui/Panel";
+import { Empty, Panel, Pending } from "../../ui/Panel";
 import { Table, type Column } from "../../ui/Table";
 
 const WINDOW_MS = 60 * 60_000;
@@ -32,11 +32,11 @@ async function loadMarkets(): Promise<CellMarket[]> {
 }
 
 export function MarketPanel() {
-  const { data, problem, refresh } = useLoaded("markets", loadMarkets, { idleMs: LOOK_MS });
+  const loaded = useLoaded("markets", loadMarkets, { idleMs: LOOK_MS });
+  const { data } = loaded;
   return (
     <Panel title="Rounds and book" note="last hour" actions={<Link href="/market">Over time</Link>}>
-      {problem && <ProblemNotice problem={problem} retry={refresh} />}
-      {!data && !problem && <Loading rows={3} label="Loading the rounds" />}
+      <Pending loaded={loaded} label="Loading the rounds" />
       {data?.length === 0 && (
         <Empty title="No round was cleared in the last hour">
           <p>A cell clears a round as soon as somebody bids there.</p>

@@ -2,7 +2,7 @@
 
 import { useLive, useLiveStore } from "../../live/hooks";
 import { useTitle } from "../../router";
-import { Loading, ProblemNotice } from "../../ui/Panel";
+import { Pending } from "../../ui/Panel";
 import { CellsPanel } from "./CellsPanel";
 import { EventsPanel } from "./EventsPanel";
 import { JobsPanel } from "./JobsPanel";
@@ -13,19 +13,14 @@ import { PricesPanel } from "./PricesPanel";
 
 export function OverviewPage() {
   const { overview, problem, series, feed } = useLive();
-  const store = useLiveStore();
+  const loaded = { data: overview, problem, refresh: useLiveStore().refresh };
   useTitle("Overview");
-  if (!overview) {
-    return problem ? (
-      <ProblemNotice problem={problem} retry={store.refresh} />
-    ) : (
-      <Loading rows={8} label="Loading the overview" />
-    );
-  }
+  const pending = <Pending loaded={loaded} rows={8} label="Loading the overview" />;
+  if (!overview) return pending;
   return (
     <div className="overview">
       <h1 className="visually-hidden">Overview</h1>
-      {problem && <ProblemNotice problem={problem} retry={store.refresh} />}
+      {pending}
       <KeyFigures overview={overview} />
       <div className="overview-columns">
         <div className="overview-main">
