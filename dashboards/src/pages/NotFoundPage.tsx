@@ -1,9 +1,10 @@
 /** An address that names no page. */
 
-import { Link } from "../router";
+import { Link, useTitle } from "../router";
 import { Empty } from "../ui/Panel";
 
 export function NotFoundPage({ path }: { path: string }) {
+  useTitle("No such page");
   return (
     <Empty title="There is no such page">
       <p>

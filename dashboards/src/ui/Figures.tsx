@@ -6,6 +6,9 @@ import { formatAge, formatClock } from "../format/time";
 import { shortId } from "../format/units";
 import { useNow } from "../live/hooks";
 
+/** Where a figure would stand, were there one. */
+export const Dash = () => <span className="muted">–</span>;
+
 /** Credits with their unit; ``per`` names what the price is for. */
 export function Credits({
   micros,

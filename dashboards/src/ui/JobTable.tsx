@@ -5,7 +5,7 @@ import { lossPhrase } from "../format/loss";
 import { between, formatDuration } from "../format/time";
 import { useNow } from "../live/hooks";
 import { Link } from "../router";
-import { Age, Credits, Meter } from "./Figures";
+import { Age, Credits, Dash, Meter } from "./Figures";
 import { State } from "./State";
 import { Table, type Column } from "./Table";
 
@@ -101,12 +101,8 @@ function JobRow({ job }: { job: Job }) {
       <td className="num">
         <Credits micros={costSoFar(job)} />
       </td>
-      <td className="num wide-only">
-        {waited === null ? <span className="muted">–</span> : formatDuration(waited)}
-      </td>
-      <td className="num wide-only">
-        {ran === null ? <span className="muted">–</span> : formatDuration(ran)}
-      </td>
+      <td className="num wide-only">{waited === null ? <Dash /> : formatDuration(waited)}</td>
+      <td className="num wide-only">{ran === null ? <Dash /> : formatDuration(ran)}</td>
       <td className="num mid-only">
         <Age at={job.created_at} />
       </td>

@@ -3,7 +3,7 @@
 import type { Node } from "../api/types";
 import { amount, compact, formatShare, resourceFormat } from "../format/units";
 import { Link } from "../router";
-import { Age, Meter } from "./Figures";
+import { Age, Dash, Meter } from "./Figures";
 import { State } from "./State";
 import type { Column } from "./Table";
 
@@ -104,20 +104,16 @@ export function NodeRow({ node, cell = false }: { node: Node; cell?: boolean }) 
       </td>
       <td className="num wide-only">
         {busy === null || !awake ? (
-          <span className="muted">–</span>
+          <Dash />
         ) : (
           <span className="figure">
             {compact(busy, 1)} <span className="unit">of {node.cpu_count}</span>
           </span>
         )}
       </td>
-      <td className="wide-only">{condition(node) || <span className="muted">–</span>}</td>
+      <td className="wide-only">{condition(node) || <Dash />}</td>
       <td className="num wide-only">
-        {node.reliability === null ? (
-          <span className="muted">–</span>
-        ) : (
-          formatShare(node.reliability)
-        )}
+        {node.reliability === null ? <Dash /> : formatShare(node.reliability)}
       </td>
       <td className="num">
         <Age at={node.last_seen_at} {...(awake ? { staleMs: SILENT_MS } : {})} />

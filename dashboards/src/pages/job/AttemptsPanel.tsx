@@ -5,6 +5,7 @@ import { endWords } from "../../format/ends";
 import { formatDuration } from "../../format/time";
 import { formatBytes, formatEnergy } from "../../format/units";
 import { useNow, type Loaded } from "../../live/hooks";
+import { Dash } from "../../ui/Figures";
 import { NodeLink } from "../../ui/NodeLink";
 import { Empty, Panel, Pending } from "../../ui/Panel";
 import { State, toneOf } from "../../ui/State";
@@ -76,7 +77,7 @@ export function AttemptsPanel({ job, loaded }: { job: Job; loaded: Loaded<Page<A
 
 function AttemptRow({ attempt, from, to }: { attempt: Attempt; from: number; to: number }) {
   const used = (value: number | null, format: (value: number) => string) =>
-    value === null || attempt.ended_at === null ? <span className="muted">–</span> : format(value);
+    value === null || attempt.ended_at === null ? <Dash /> : format(value);
   return (
     <tr>
       <td className="num">

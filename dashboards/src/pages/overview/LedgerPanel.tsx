@@ -1,7 +1,7 @@
 /** Who holds what, and whether the books are right. */
 
 import type { AccountBalance, Overview } from "../../api/types";
-import { Credits } from "../../ui/Figures";
+import { Credits, Dash } from "../../ui/Figures";
 import { Empty, Panel } from "../../ui/Panel";
 import { StateShape } from "../../ui/State";
 import { Table, type Column } from "../../ui/Table";
@@ -42,11 +42,7 @@ export function LedgerPanel({
                     <Credits micros={row.posted_micros} />
                   </td>
                   <td className="num">
-                    {row.held_micros ? (
-                      <Credits micros={row.held_micros} />
-                    ) : (
-                      <span className="muted">–</span>
-                    )}
+                    {row.held_micros ? <Credits micros={row.held_micros} /> : <Dash />}
                   </td>
                 </tr>
               ))}

@@ -8,7 +8,7 @@ import { amount, formatShare, resourceFormat } from "../../format/units";
 import { Link } from "../../router";
 import { useLoaded } from "../../live/hooks";
 import { marketsOf, ROUNDS_SHOWN, shareOfBound, type CellMarket } from "../../live/market";
-import { Age } from "../../ui/Figures";
+import { Age, Dash } from "../../ui/Figures";
 import { Empty, Panel, Pending } from "../../ui/Panel";
 import { Table, type Column } from "../../ui/Table";
 
@@ -102,12 +102,11 @@ function ResourceRow({ row }: { row: Statistic }) {
   const { label, unit, pricedPer } = resourceFormat(row.resource);
   const price = (micros: number | null) =>
     micros === null ? (
-      <span className="muted">–</span>
+      <Dash />
     ) : (
       <span title={`credits per ${pricedPer}`}>{formatPrice(Math.round(micros))}</span>
     );
-  const depth = (units: number | null) =>
-    units === null ? <span className="muted">–</span> : amount(row.resource, units);
+  const depth = (units: number | null) => (units === null ? <Dash /> : amount(row.resource, units));
   return (
     <tr>
       <th scope="row">
@@ -121,9 +120,7 @@ function ResourceRow({ row }: { row: Statistic }) {
       <td className="num mid-only">{price(row.price_p90_micros)}</td>
       <td className="num">{depth(row.depth_free)}</td>
       <td className="num">{depth(row.depth_asked)}</td>
-      <td className="num">
-        {row.fill_rate === null ? <span className="muted">–</span> : formatShare(row.fill_rate)}
-      </td>
+      <td className="num">{row.fill_rate === null ? <Dash /> : formatShare(row.fill_rate)}</td>
     </tr>
   );
 }
