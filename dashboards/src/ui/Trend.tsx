@@ -93,7 +93,7 @@ export function Trend(props: TrendProps) {
             runsWithout(line.points, pauseMs).map((run) => (
               <path
                 key={`${line.name} ${run[0]?.at}`}
-                className={`trend-line ${line.className}`}
+                className={`trend-line ${line.className} ${run.length === 1 ? "trend-dots" : ""}`}
                 d={linePath(run, x, y)}
                 vectorEffect="non-scaling-stroke"
               />
