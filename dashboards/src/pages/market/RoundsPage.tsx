@@ -170,10 +170,11 @@ function UpperRow({ round }: { round: UpperRound }) {
 function Taken({ rounds }: { rounds: readonly UpperRound[] }) {
   const asked = rounds.reduce((sum, round) => sum + round.slots_asked, 0);
   const taken = rounds.reduce((sum, round) => sum + round.slots_handed_down, 0);
+  const span = rounds.length === 1 ? "round" : `${rounds.length} rounds`;
   return (
     <p className="panel-foot muted">
-      {asked > 0 ? formatShare(taken / asked) : "None"} of the slots sent up in the last{" "}
-      {rounds.length} rounds found room in another cell.
+      {asked > 0 ? formatShare(taken / asked) : "None"} of the slots sent up in the last {span}{" "}
+      found room in another cell.
     </p>
   );
 }
