@@ -4,7 +4,7 @@ Slots are whole, so of each resource a node gives a sum of demands. A node of 0.
 bids come with a third, two thirds or a whole core gives two thirds at most. A linear bound does not
 see that: it fills the rest with a part of a slot. The largest sum of demands that a capacity holds
 (the subset sum problem, each demand any number of times) is as good a capacity as the real one for
-every plan, and the bound is the tighter for it: on MOHAF's own requests by a quarter.
+every plan, and the bound is the tighter for it.
 """
 
 import numpy as np

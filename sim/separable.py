@@ -105,10 +105,8 @@ def clear_separable(
         repeatable=repeatable,
         effort=effort,
     )
-    order = np.lexsort((solution.ask, solution.bid))
-    bid, ask = solution.bid[order], solution.ask[order]
-    kept = holding(arrays, bid, ask)
-    bid, ask = bid[kept], ask[kept]
+    kept = holding(arrays, solution.bid, solution.ask)
+    bid, ask = solution.bid[kept], solution.ask[kept]
     ended = time.perf_counter()
     facts = _facts(arrays, bid, ask, solution.price, solution.bound)
     timings = {name: v for name, v in solution.timings_ms.items() if name.endswith("_ms")}
@@ -130,9 +128,10 @@ def holding(arrays: Arrays, bid: Indices, ask: Indices) -> Bools:
     reliable = arrays["node_reliability"][ask] >= arrays["bid_reliability_min"][bid]
     kept: Bools = np.logical_and.reduce([value > 0, near, reliable])
     while True:
-        used = np.zeros_like(arrays["node_capacity"], dtype=np.float64)
-        np.add.at(used, ask[kept], arrays["bid_demand"][bid[kept]])
-        over: Bools = np.any(used > arrays["node_capacity"] * (1.0 + CAPACITY_SLACK), axis=1)
+        over = np.zeros(len(arrays["node_zone"]), np.bool_)
+        for demand, capacity in zip(arrays["bid_demand"].T, arrays["node_capacity"].T, strict=True):
+            used = np.bincount(ask[kept], demand[bid[kept]], len(over))
+            over |= used > capacity * (1.0 + CAPACITY_SLACK)
         on_over = np.flatnonzero(kept & over[ask])
         if not len(on_over):
             return kept

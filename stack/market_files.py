@@ -31,9 +31,10 @@ from sim.hard import Arrays, hard_arrays
 from sim.instance_rules import check
 from sim.instances import InvalidInstance, from_json, from_npz, plan_facts, to_json, to_npz
 from sim.replay import Other
-from sim.separable import CARRIED, checked, clear_separable, is_separable
+from sim.separable import CARRIED, LATENCY, checked, clear_separable, is_separable
 
 ARCHIVE, TEXT = ".npz", ".json"
+LIKE_BIDS = 5_000  # the most of an instance that kernels are warmed by
 TRACES: dict[str, tuple[int, Callable[..., Snapshot]]] = {
     "job_events": (1, traces.from_job_events),
     "task_events": (2, traces.from_task_events),
@@ -177,7 +178,8 @@ def _clear_arrays(arrays: Arrays, options: Options) -> dict[str, Any]:
         if price.shape != (len(arrays["node_zone"]), 3):
             raise InvalidInstance("the prices to carry are those of other nodes")
         arrays = checked({**arrays, CARRIED: price.astype(np.float64)})
-    loading = _timed(_load_separable)
+    bids, nodes, zones = (len(arrays[name]) for name in ("bid_zone", "node_zone", LATENCY))
+    loading = _timed(partial(_load_separable, bids, nodes, zones))
     facts = clear_separable(
         arrays,
         budget_ms=options.budget_ms,
@@ -241,10 +243,14 @@ def _timed(work: Callable[[], None]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _load_separable() -> None:
-    """Runs the kernels on small instances, one of small and one of large places."""
-    for nodes, zones in ((24, 8), (64, 1)):
-        arrays = hard_arrays(bids=100, nodes=nodes, zones=zones, seed=0)
+def _load_separable(bids: int, nodes: int, zones: int) -> None:
+    """Runs the kernels on generated instances: one of small and one of large places, and at last
+    one like that to be cleared, or as much of it as is quickly done: memory is new to a process.
+    """
+    part = min(1.0, LIKE_BIDS / max(bids, 1))
+    like = int(part * bids), max(1, int(part * nodes)), zones
+    for some, places, apart in ((100, 24, 8), (100, 64, 1), like):
+        arrays = hard_arrays(bids=some, nodes=places, zones=apart, seed=0)
         clear_separable(arrays, budget_ms=WARM_BUDGET_MS, repeatable=True)
 
 

@@ -34,8 +34,6 @@ T = TypeVar("T")
 
 NOISE_MAX = 6.0
 SILENCE = np.zeros((1, 1), np.float32)
-MEAN_KEPT, SQUARE_KEPT = 0.8, 0.95  # what Adam keeps of its moments in a step
-AVERAGED = 0.25  # of the steps on one set of lists
 ENOUGH = 0.6  # of the steps of a stage, for its prices to be of use
 BOUND_PARTS = 24  # of a pass for the bound, that threads take in turn
 SAMPLE, SAMPLE_REACH = 40, 200  # bids looked at to know values, and how far they reach
@@ -64,7 +62,8 @@ class Auction:
         self.random = np.random.default_rng(seed)
         self.pool = _pool(threads) if threads > 1 else None
         self.scale = np.maximum(problem.capacity.mean(axis=0), 1e-9)
-        self.bulk = np.maximum((problem.demand / self.scale).max(axis=1), 1e-9)
+        relative = np.ascontiguousarray((problem.demand / self.scale).T)
+        self.bulk = relative.max(axis=0, initial=1e-9)
         self.price = np.zeros(problem.capacity.shape)
         self.bound = np.inf  # the least dual seen, by any of the passes over all pairs
         self.certified = self.price  # at which it was
@@ -77,10 +76,13 @@ class Auction:
             block_extremes(problem, problem.unit_price)[1],
             absent_lanes(problem, lanes),
         )
+        width = np.diff(problem.block_start)
+        self.node_zone = np.repeat(problem.block_zone, width).astype(np.int32)
         self.noise: Singles | None = None
         some = self.random.permutation(problem.bids)[:SAMPLE_REACH].astype(np.int32)
         few = some[:SAMPLE]
         self.mean_value = self._mean_value(problem.of_bids(few), self.bulk[few])
+        self.temperature = self.mean_value * self.bulk  # of each bid at heat 1
         nodes, blocks = self._reach(problem.of_bids(some))
         self.schedule = Schedule.of(
             problem, reach=nodes, blocks=blocks, lanes=lanes, threads=threads
@@ -149,9 +151,12 @@ class Auction:
         if every == 1:
             self._certify(best)
         if drawn:
-            ask = np.concatenate([ask, self._drawn(problem, drawn, seed)], axis=1)
+            others = np.empty((problem.bids, drawn), np.int32)
+            self.in_parts(self._draw(problem, seed, others), problem.bids)
+            ask = np.concatenate([ask, others], axis=1)
             value = np.empty(ask.shape, np.float32)
-        return self._valued(problem, ask, value)
+        self.in_parts(self._value(problem, ask, value), problem.bids)
+        return Lists(ask, value)
 
     def begin_bound(self) -> Callable[[], None]:
         """Begins a pass for the bound at the present prices alone; what it returns ends it.
@@ -206,45 +211,40 @@ class Auction:
             self.bound, self.certified = bound, self.price.copy()
 
     def random_lists(self, problem: Problem, *, width: int, seed: int) -> Lists:
-        """Lists of nodes drawn evenly among those that each bid of ``problem`` could use."""
-        ask = self._drawn(problem, width, seed)
-        return self._valued(problem, ask, np.empty(ask.shape, np.float32))
+        """Lists of nodes drawn evenly among those that each bid of ``problem`` could use.
 
-    def _drawn(self, problem: Problem, width: int, seed: int) -> Indices:
+        By the calling thread alone: for samples.
+        """
         ask = np.empty((problem.bids, width), np.int32)
-        self.in_parts(
-            lambda low, high: pairs.random_candidates(
-                low, high, problem.block_start, problem.block_zone, problem.block_class,
-                problem.attribute, problem.unit_price, problem.latency_max, problem.zone,
-                problem.need, problem.money, problem.bid_class, problem.compatible,
-                problem.latency, seed, ask,
-            ),
-            problem.bids,
-        )  # fmt: skip
-        return ask
-
-    def _valued(self, problem: Problem, ask: Indices, value: Singles) -> Lists:
-        """Writes the value of each candidate, and drops those without a positive one."""
-        node_zone = np.repeat(problem.block_zone, np.diff(problem.block_start)).astype(np.int32)
-        self.in_parts(
-            lambda low, high: pairs.candidate_values(
-                low, high, node_zone, problem.feature, problem.base, problem.slope, problem.near,
-                problem.horizon, problem.zone, problem.latency, ask, value,
-            ),
-            problem.bids,
-        )  # fmt: skip
+        value = np.empty(ask.shape, np.float32)
+        self._draw(problem, seed, ask)(0, problem.bids)
+        self._value(problem, ask, value)(0, problem.bids)
         return Lists(ask, value)
+
+    def _draw(self, problem: Problem, seed: int, ask: Indices) -> Callable[[int, int], None]:
+        """Draws the nodes of bids ``low`` to ``high`` of ``problem``."""
+        return lambda low, high: pairs.random_candidates(
+            low, high, problem.block_start, problem.block_zone, problem.block_class,
+            problem.attribute, problem.unit_price, problem.latency_max, problem.zone,
+            problem.need, problem.money, problem.bid_class, problem.compatible,
+            problem.latency, seed, ask,
+        )  # fmt: skip
+
+    def _value(self, problem: Problem, ask: Indices, value: Singles) -> Callable[[int, int], None]:
+        """Writes the value of each candidate, and drops those without a positive one."""
+        return lambda low, high: pairs.candidate_values(
+            low, high, self.node_zone, problem.feature, problem.base, problem.slope, problem.near,
+            problem.horizon, problem.zone, problem.latency, ask, value,
+        )  # fmt: skip
 
     def first_prices(self, draft: Draft) -> None:
         """Prices from nothing, see ``first_prices.py``; each thread asks bids of its own."""
         problem = self.problem
         some = self.random.permutation(problem.bids)[: self.threads * draft.bids].astype(np.int32)
         sample, bulk = problem.of_bids(some), self.bulk[some]
-        lists = self.random_lists(sample, width=draft.drawn, seed=0)
         attraction = (sample.slope / bulk[:, None]).mean(axis=0) @ problem.feature
         capacity = problem.capacity / self.scale
         factor = first_prices.node_factors(attraction.astype(np.float64), capacity.mean(axis=1))
-        slots = sample.count.astype(np.float64)
         total = np.maximum((problem.demand * problem.count[:, None]).sum(axis=0), 1e-30)
         wanted = float((np.maximum(problem.base, 0.0).astype(np.float64) * problem.count).sum())
         unit = self.mean_value / self.scale
@@ -252,68 +252,79 @@ class Auction:
         asked = total * unit > 1e-9 * wanted  # what nobody asks for is free
 
         def work(low: int, high: int) -> Floats:
-            demand = sample.demand[low:high]
-            part = np.maximum(demand.T @ slots[low:high], 1e-30) / total
+            mine = some[low:high]
+            sample, slots = problem.of_bids(mine), problem.count[mine].astype(np.float64)
+            lists = self.random_lists(sample, width=draft.drawn, seed=low)
+            part = np.maximum(sample.demand.T @ slots, 1e-30) / total
             theta = np.zeros((factor.shape[1], len(total)))
             theta[0] = np.where(asked, guess, 0.0)
             first_prices.lower_dual(
-                lists.ask[low:high], lists.value[low:high], self.mean_value, demand / self.scale,
-                slots[low:high], bulk[low:high], factor, capacity * part, theta, draft.steps,
-                DRAFT_HEATS,
+                lists.ask, lists.value, self.mean_value, sample.demand / self.scale, slots,
+                self.bulk[mine], factor, capacity * part, theta, draft.steps, DRAFT_HEATS,
             )  # fmt: skip
             return first_prices.positive(factor @ theta)
 
-        price = np.mean(self.in_parts(work, sample.bids), axis=0) * unit
+        price = np.mean(self.in_parts(work, len(some)), axis=0) * unit
         self.price = np.where(asked & (problem.capacity > 0), price, 0.0)
 
     def move_prices(self, lists: Lists, stage: Stage, steps: int) -> bool:
         """Steps on the smoothed dual as it cools; the price becomes the mean of the last ones.
 
-        Steps by Adam (Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015), with
-        each resource's own unit of price: nodes differ in size by orders of magnitude. False where
-        the clock stopped them too soon to be of use.
+        False where the clock stopped them too soon to be of use.
         """
-        problem = self.problem
-        unit = self.mean_value / self.scale
-        capacity = np.maximum(problem.capacity, 1e-12)
-        offered = problem.capacity > 0
+        problem, unit = self.problem, self.mean_value / self.scale
         mean, square = np.zeros_like(self.price), np.zeros_like(self.price)
-        price, total, summed = self.price, np.zeros_like(self.price), 0
+        price, total, summed = self.price.copy(), np.zeros_like(self.price), 0
+        single = np.ascontiguousarray(price.T, np.float32)
         for step in range(steps):
             if stage.listed and step >= 3 and self.pace.prices_late():
                 if step < ENOUGH * steps:
                     return False  # still hot: what the stage began with is better
                 break
-            done = step / max(1, steps - 1)
-            heat = stage.heat[0] * (stage.heat[1] / stage.heat[0]) ** done
-            rate = stage.rate[0] * (stage.rate[1] / stage.rate[0]) ** done
-            temperature = np.maximum(heat * self.mean_value * self.bulk, 1e-30)
-            used = self._demand(lists, price, temperature)
-            excess = np.where(offered, np.minimum(used / capacity - 1.0, 3.0), 0.0)
-            mean = MEAN_KEPT * mean + (1.0 - MEAN_KEPT) * excess
-            square = SQUARE_KEPT * square + (1.0 - SQUARE_KEPT) * excess * excess
-            even = 1.0 - MEAN_KEPT ** (step + 1)
-            deviation = np.sqrt(square / (1.0 - SQUARE_KEPT ** (step + 1)))
-            price = np.maximum(price + rate * unit * (mean / even) / (deviation + 0.1), 0.0)
-            if step >= (1.0 - AVERAGED) * steps:
+            heat = prices.cooled(stage.heat, step, steps)
+            rate = prices.cooled(stage.rate, step, steps)
+            used = self._demand(lists, single, heat)
+            prices.take_step(step, rate, used, problem.capacity, unit, mean, square, price, single)
+            if prices.is_last(step, steps):
                 total, summed = total + price, summed + 1
         self.price = total / summed if summed else price
         return True
 
-    def _demand(self, lists: Lists, price: Floats, temperature: Floats) -> Floats:
-        """(m, R) what bids ask of each node at ``price``, spread by their ``temperature``."""
-        problem, single = self.problem, price.astype(np.float32)
+    def _demand(self, lists: Lists, price: Singles, heat: float) -> Floats:
+        """(m, R) what bids ask of each node at ``price`` (R, m), spread by ``heat``."""
+        problem = self.problem
 
         def work(low: int, high: int) -> Floats:
-            used = np.zeros_like(price)
+            used = np.zeros_like(self.price)
             prices.soft_demand(
-                low, high, lists.ask, lists.value, problem.demand, problem.count, single,
-                temperature, used,
+                (low, high, 1), lists.ask, lists.value, problem.demand, problem.count,
+                self.temperature, heat, price, used,
             )  # fmt: skip
             return used
 
         parts: Floats = np.sum(self.in_parts(work, problem.bids), axis=0)
         return parts
+
+    def move_prices_apart(self, lists: Lists, stage: Stage, steps: int) -> None:
+        """As ``move_prices``, but each thread steps by bids of its own, and their mean is taken.
+
+        For small problems, in which threads would wait for each other longer than a step takes.
+        """
+        problem, unit = self.problem, self.mean_value / self.scale
+        wanted = problem.demand * problem.count[:, None]
+        total = np.maximum(wanted.sum(axis=0), 1e-30)
+
+        def work(first: int, _: int) -> Floats:
+            price = self.price.copy()
+            part = wanted[first :: self.threads].sum(axis=0) / total
+            prices.take_steps(
+                (first, problem.bids, self.threads), lists.ask, lists.value, problem.demand,
+                problem.count, self.temperature, stage.heat, stage.rate, steps,
+                problem.capacity * part, unit, price,
+            )  # fmt: skip
+            return price
+
+        self.price = np.mean(self.in_parts(work, self.threads, least=2), axis=0)
 
     def _dual(self, best: Singles) -> float:
         """The dual at the present prices: an upper bound of any plan's welfare.

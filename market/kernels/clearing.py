@@ -27,7 +27,7 @@ SEARCH_GUARD = 0.97  # of the budget by the clock: after it the search ends
 
 @dataclass(slots=True, kw_only=True)
 class Solution:
-    """Matches in the caller's indices, and what certifies them."""
+    """Matches in the caller's indices, by bid and then ask, and what certifies them."""
 
     bid: Indices  # (k,)
     ask: Indices  # (k,)
@@ -76,7 +76,8 @@ class _Course:
     def __init__(self, auction: Auction, budget_ms: int, started: float) -> None:
         self.auction, self.schedule, self.budget_ms = auction, auction.schedule, budget_ms
         self.width = self.schedule.list_width(budget_ms)
-        self.planned = self.schedule.pass_ms(self.width)  # the final lists, and with them the bound
+        # What is done at any rate: the final lists give a bound too.
+        self.planned = schedule.PREPARE_MS + self.schedule.pass_ms(self.width)
         self.staged = self.settled = False  # a stage moved prices; one that looked at all nodes
         self.timings: dict[str, float] = {}
         self.started = self.since = started
@@ -92,9 +93,9 @@ class _Course:
         self._lap("lists_ms")
         certify = self._last_steps(lists)
         self._lap("prices_ms")
-        placement = Placement(self.auction, lists)
         end = self.auction.begin_bound() if certify else None
-        self._insert(placement)
+        placement = Placement(self.auction, lists)
+        self._insert(placement, certify=certify)
         if end:
             end()
         self._lap("greedy_ms")
@@ -144,28 +145,28 @@ class _Course:
 
     def _last_steps(self, lists: Lists) -> bool:
         """Steps on the final lists; whether they may give a better bound, to be looked for."""
-        again = self.planned + self.schedule.pass_ms(0) + self.schedule.fill_ms()
+        again = self.planned + self.schedule.insert_ms(certify=True)
         affordable = not self.staged or again < self.budget_ms
         certify = not self.settled and affordable and self.schedule.worth_certifying(self.width)
         stage = schedule.LAST_STEPS if certify else schedule.WARM_STEPS
         share = schedule.WARM_SHARE if self.settled else schedule.LAST_SHARE
-        after = self.schedule.fill_ms() + (self.schedule.pass_ms(0) if certify else 0.0)
+        after = self.schedule.insert_ms(certify=certify)
         room = share * (self.budget_ms - self.planned - after)
         steps = self.schedule.steps(stage, room, width=self.width)
         if not self.settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
             steps = max(steps, schedule.LAST_STEPS_MIN)
         if not steps:
             return False
-        self.auction.move_prices(lists, stage, steps)
+        apart = self.schedule.apart(self.width)
+        move = self.auction.move_prices_apart if apart else self.auction.move_prices
+        move(lists, stage, steps)
         self.planned += self.schedule.stage_ms(stage, steps, width=self.width)
-        if certify:
-            self.planned += self.schedule.pass_ms(0)
         return certify
 
-    def _insert(self, placement: Placement) -> None:
+    def _insert(self, placement: Placement, *, certify: bool) -> None:
         """Greedy insertion; then a look at all nodes where there is time or much is left free."""
         placement.fill()
-        self.planned += self.schedule.fill_ms()
+        self.planned += self.schedule.insert_ms(certify=certify)
         affordable = self.planned + self.schedule.look_ms() < self.budget_ms
         # Where much is free although some are left over, few nodes were listed: all must be seen.
         if affordable or placement.free_share() > schedule.MUCH_FREE:

@@ -11,9 +11,8 @@ and the smoothed dual (``prices.py``) is minimised over θ alone, as it cools, b
 (Levenberg 1944): its Hessian is a sum of covariances of each bid's choice, of 3R × 3R numbers.
 Where a number changes all that a bid can choose from alike, the Hessian says next to nothing and
 the plain step would be endless, so to each diagonal is added what keeps that step within a bound.
-Any λ ≥ 0 gives a valid bound, so the form costs nothing but tightness: 1 to 3 % on the separable
-instances (docs/BENCHMARKS.md), 5 to 8 % on the generated ones. Prices of each node's own start
-there.
+Any λ ≥ 0 gives a valid bound, so the form costs nothing but tightness: about 2 % on the separable
+instances (docs/BENCHMARKS.md), more on mixed ones. Prices of each node's own start there.
 """
 
 import numpy as np

@@ -12,6 +12,7 @@ import numpy as np
 from market.kernels.chance import below, random_word, unit
 from market.kernels.compiled import NEVER, kernel
 from market.kernels.problem import LANES_NARROW, LANES_WIDE, Singles
+from market.kernels.vectors import peaks_of
 from market.snapshot import Bools, Floats, Indices, Ints
 
 DRAWS_PER_CANDIDATE = 3
@@ -37,9 +38,9 @@ def cut_at_most(
     """
     for _ in range(BISECTIONS_MAX):
         middle = np.float32(0.5) * (low + high)
-        above = 0
+        above = np.float32(0.0)  # in their own width: counted as vectors
         for x in range(size):
-            above += 1 if values[x] > middle else 0
+            above += np.float32(1.0) if values[x] > middle else np.float32(0.0)
         if above > wanted:
             low = middle
         else:
@@ -55,20 +56,23 @@ def cut_at_least(
 ) -> np.float32:
     """A threshold that at least ``wanted`` of ``values[:size]`` exceed, and an eighth more at most.
 
-    At least ``wanted`` exceed ``low``.
+    All feasible ones exceed ``low``, none ``high``; ``FEASIBLE`` where there are no more of them.
     """
-    enough = wanted + (wanted >> 3)
+    enough, middle, few = wanted + (wanted >> 3), low, True
     for _ in range(BISECTIONS_MAX):
-        middle = np.float32(0.5) * (low + high)
-        above = 0
+        above = np.float32(0.0)
         for x in range(size):
-            above += 1 if values[x] > middle else 0
+            above += np.float32(1.0) if values[x] > middle else np.float32(0.0)
+        if few and above <= wanted:
+            return FEASIBLE
+        few = False
         if above >= wanted:
             low = middle
             if above <= enough:
                 break
         else:
             high = middle
+        middle = np.float32(0.5) * (low + high)
     return low
 
 
@@ -77,32 +81,39 @@ def keep_best(
     lanes: int,
     i: int,
     groups: int,
-    alive: int,
-    bottom: np.float32,
-    top: np.float32,
+    extreme: Singles,
+    depth: Indices,
     value: Singles,
     peak: Singles,
     found: Singles,
     place: Indices,
+    order: Indices,
     ask: Indices,
     rank: Singles,
 ) -> None:
     """The places of the highest of ``value`` into ``ask[i]``: first by peaks, then one by one.
 
-    As many groups as values are wanted, those of the highest peaks, hold all that is wanted.
+    As many groups as values are wanted, those of the highest peaks, hold all that is wanted. A
+    group of a block has its ``depth`` of rows.
     """
-    wanted, rows = ask.shape[1], lanes // PEAKS
+    wanted = ask.shape[1]
+    bottom, top = -NEVER, NEVER
+    for p in range(PEAKS):
+        top, bottom = max(top, extreme[p]), min(bottom, extreme[PEAKS + p])
     cut = FEASIBLE
-    if alive > wanted:
+    if groups > wanted:
         cut = cut_at_least(peak, groups, wanted, just_below(bottom), top)
-    count = 0
+    chosen, count = 0, 0
     for group in range(groups):
-        if peak[group] > cut:
-            first = (group // PEAKS) * lanes + group % PEAKS
-            for row in range(rows):
-                x = value[first + row * PEAKS]
-                found[count], place[count] = x, first + row * PEAKS
-                count += 1 if x > cut else 0
+        order[chosen] = group
+        chosen += 1 if peak[group] > cut else 0
+    for x in range(chosen):
+        block, at = order[x] // PEAKS, order[x] % PEAKS
+        at += block * lanes
+        for _ in range(depth[block]):
+            found[count], place[count] = value[at], at
+            count += 1 if value[at] > cut else 0
+            at += PEAKS
     tied = cut
     if count > wanted:
         least = top
@@ -111,15 +122,16 @@ def keep_best(
         tied, cut = cut_at_most(found, count, wanted, just_below(least), top)
     kept = 0
     for x in range(count):
-        if found[x] > cut and kept < wanted:
-            rank[i, kept], ask[i, kept] = found[x], place[x]
-            kept += 1
+        order[kept] = x
+        kept += 1 if found[x] > cut else 0
     if kept < wanted < count:  # equals: other bids begin with others of them
         for y in range(count):
             x = (i + y) % count
             if tied < found[x] <= cut and kept < wanted:
-                rank[i, kept], ask[i, kept] = found[x], place[x]
+                order[kept] = x
                 kept += 1
+    for k in range(kept):
+        rank[i, k], ask[i, k] = found[order[k]], place[order[k]]
     for k in range(kept, wanted):
         ask[i, k], rank[i, k] = -1, NEVER
 
@@ -164,41 +176,32 @@ def _candidates(lanes: int) -> Callable[..., None]:
         blocks, wanted = block_zone.shape[0], ask.shape[1]
         value = np.empty(blocks * lanes, np.float32)
         peak = np.empty(blocks * PEAKS, np.float32)
-        seen = np.empty(blocks, np.int64)
+        seen, depth = np.empty(blocks, np.int64), np.empty(blocks, np.int32)
         found = np.empty(blocks * lanes, np.float32)
-        place = np.empty(blocks * lanes, np.int32)
-        values, true_peak = np.empty(lanes, np.float32), np.empty(PEAKS, np.float32)
-        spent, high8 = np.empty(lanes, np.float32), np.empty(PEAKS, np.float32)
-        lowest, top8 = np.empty(PEAKS, np.float32), np.empty(PEAKS, np.float32)
+        place, order = np.empty(blocks * lanes, np.int32), np.empty(blocks * lanes + 1, np.int32)
+        values, spent = np.empty(lanes, np.float32), np.empty(lanes, np.float32)
+        extreme = np.empty(2 * PEAKS, np.float32)
+        highest, near_enough = np.empty(lanes, np.float32), np.empty(blocks + 1, np.int64)
         for i in range(low, high):
-            number, alive = 0, 0
-            lowest[:] = -NEVER
-            top8[:] = NEVER
-            true_peak[:] = NEVER
+            highest[:] = NEVER
+            extreme[:PEAKS], extreme[PEAKS:] = NEVER, -NEVER
             noisy = spread[i] > 0
             mine = (i * 40503) % NOISE_ROWS
-            step = 1
-            if every > 1:
-                near_enough = 0
-                for b in range(blocks):
-                    fits = latency[zone[i], block_zone[b]] <= latency_max[i]
-                    fits = fits and compatible[bid_class[i], block_class[b]]
-                    near_enough += 1 if fits else 0
-                step = max(1, min(every, near_enough // BLOCKS_LEAST))
-            reached = (i + turn) % step
-            for b in range(blocks):
-                distance = latency[zone[i], block_zone[b]]
-                if distance > latency_max[i] or not compatible[bid_class[i], block_class[b]]:
-                    continue
-                reached += 1
-                if step > 1 and reached % step:
-                    continue
+            reach, place_of, kind = 0, zone[i], bid_class[i]
+            for b in range(blocks):  # without branches, which nobody could predict
+                near_enough[reach] = b
+                fits = latency[place_of, block_zone[b]] <= latency_max[i]
+                reach += 1 if fits & compatible[kind, block_class[b]] else 0
+            step = max(1, min(every, reach // BLOCKS_LEAST))
+            number = 0
+            for turned in range((turn + i) % step, reach, step):
+                b = near_enough[turned]
                 possible = True
                 for g in range(need.shape[1]):
                     possible = possible and need[i, g] <= best_attribute[b, g]
                 if not possible:
                     continue
-                here = base[i] - near[i] * min(distance, horizon[i])
+                here = base[i] - near[i] * min(latency[place_of, block_zone[b]], horizon[i])
                 for x in range(lanes):
                     values[x] = here + absent[b, x]
                 features = weight.shape[1]
@@ -231,40 +234,39 @@ def _candidates(lanes: int) -> Callable[..., None]:
                     for x in range(lanes):
                         y = values[x]
                         values[x] = y if spent[x] <= np.float32(1.0) else NEVER
-                first = number * PEAKS
+                for x in range(lanes):
+                    y = values[x]
+                    highest[x] = y if y > highest[x] else highest[x]
+                if wanted == 0:
+                    continue
                 if noisy:
-                    for row in range(rows):
-                        for p in range(PEAKS):
-                            x = values[row * PEAKS + p]
-                            true_peak[p] = x if x > true_peak[p] else true_peak[p]
                     for x in range(lanes):
                         values[x] += spread[i] * noise[b + mine, x]
                 for x in range(lanes):
                     value[number * lanes + x] = values[x]
-                for p in range(PEAKS):
-                    high8[p] = values[p]
-                for row in range(1, rows):
-                    for p in range(PEAKS):
-                        x = values[row * PEAKS + p]
-                        high8[p] = x if x > high8[p] else high8[p]
-                for p in range(PEAKS):
-                    x = high8[p]
-                    peak[first + p] = x
-                    top8[p] = x if x > top8[p] else top8[p]
-                    some = x if x > FEASIBLE else -NEVER
-                    lowest[p] = some if some < lowest[p] else lowest[p]
-                    alive += 1 if x > FEASIBLE else 0
+                peaks_of(values, rows, peak, number * PEAKS, extreme, FEASIBLE)
                 seen[number] = b
+                depth[number] = (start[b + 1] - start[b] + PEAKS - 1) // PEAKS
                 number += 1
-            top, bottom, truly = NEVER, -NEVER, NEVER
-            for p in range(PEAKS):
-                top, bottom = max(top, top8[p]), min(bottom, lowest[p])
-                truly = max(truly, true_peak[p])
-            best[i] = max(np.float32(0.0), truly if noisy else top)
+            top = np.float32(0.0)
+            for x in range(lanes):
+                top = max(top, highest[x])
+            best[i] = top
             if wanted == 0:
                 continue
             keep_best(
-                lanes, i, number * PEAKS, alive, bottom, top, value, peak, found, place, ask, rank
+                lanes,
+                i,
+                number * PEAKS,
+                extreme,
+                depth,
+                value,
+                peak,
+                found,
+                place,
+                order,
+                ask,
+                rank,
             )
             for k in range(wanted):
                 at = ask[i, k]
@@ -380,16 +382,18 @@ def candidate_values(
 ) -> None:
     """Writes the value (n, K) of each candidate; those without a positive one become −1."""
     for i in range(low, high):
+        here = zone[i]
+        for k in range(ask.shape[1]):
+            j = max(ask[i, k], 0)
+            value[i, k] = base[i] - near[i] * min(latency[here, node_zone[j]], horizon[i])
+        for f in range(feature.shape[0]):
+            w = slope[i, f]
+            for k in range(ask.shape[1]):
+                value[i, k] += w * feature[f, max(ask[i, k], 0)]
         kept = 0
         for k in range(ask.shape[1]):
-            j = ask[i, k]
-            if j < 0:
-                continue
-            total = base[i] - near[i] * min(latency[zone[i], node_zone[j]], horizon[i])
-            for f in range(feature.shape[0]):
-                total += slope[i, f] * feature[f, j]
-            if total > 0:
-                ask[i, kept], value[i, kept] = j, total
-                kept += 1
+            j, x = ask[i, k], value[i, k]
+            ask[i, kept], value[i, kept] = j, x
+            kept += 1 if j >= 0 and x > 0 else 0
         for k in range(kept, ask.shape[1]):
             ask[i, k], value[i, k] = -1, NEVER

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # First temperature in mean item values by moves for each item, up to so many; the last.
 ANNEAL_HEATS = ((50.0, 0.03), (200.0, 0.05), (600.0, 0.1), (np.inf, 0.15))
 ANNEAL_LAST = 0.008
-SHARED = 8_192  # bids whose surplus is worth a second thread
 
 
 @dataclass(slots=True)
@@ -42,19 +41,14 @@ class Placement:
         self.worth = np.zeros(items)
         self.head = np.full(problem.nodes, -1, np.int32)
         self.after, self.before = np.full(items, -1, np.int32), np.full(items, -1, np.int32)
-        self.surplus = np.empty(problem.bids)
+        self.surplus = np.empty(problem.bids, np.float32)
         self.searched = False
-        auction.in_parts(
-            lambda low, high: search.best_surplus(
-                low, high, lists.ask, lists.value, problem.demand, auction.price, self.surplus
-            ),
-            problem.bids,
-            least=SHARED,
-        )
+        price = np.ascontiguousarray(auction.price.T, np.float32)
+        search.best_surplus(lists.ask, lists.value, problem.demand, price, self.surplus)
 
     def fill(self, bids: Indices | None = None) -> None:
         """Greedy insertion of every unplaced item, by the surplus of its bid."""
-        order = np.argsort(-self.surplus[self.bid], kind="stable").astype(np.int32)
+        order = falling(self.surplus[self.bid])
         if bids is not None:
             order = order[np.isin(self.bid[order], bids)]
         search.insert_greedily(
@@ -75,7 +69,7 @@ class Placement:
         """Unplaced items, by the surplus of their bids, go wherever there is room."""
         problem = self.auction.problem
         idle = np.flatnonzero(self.at < 0)
-        order = idle[np.argsort(-self.surplus[self.bid[idle]], kind="stable")].astype(np.int32)
+        order = idle[falling(self.surplus[self.bid[idle]])].astype(np.int32)
         lanes = self.auction.lanes
         room = in_lanes(problem, (filling.ABOVE * self.free.T).astype(np.float32), lanes)
         filling.FILL_ANYWHERE[lanes](
@@ -161,7 +155,7 @@ class Placement:
         order = np.concatenate([torn, idle])
         if not len(order) and not self.searched:
             return
-        order = order[np.argsort(-self.surplus[order], kind="stable")].astype(np.int32)
+        order = order[falling(self.surplus[order])].astype(np.int32)
         search.settle_groups(
             order, self.first_item, least, self.bid, self.lists.ask, self.lists.value,
             self.auction.problem.demand, self.auction.price, self.free, self.at, self.worth,
@@ -178,3 +172,14 @@ class Placement:
         unique, count = np.unique(key, return_counts=True)
         bid, ask = np.divmod(unique, int(node.max(initial=0)) + 1)
         return bid.astype(np.int32), ask.astype(np.int32), count.astype(np.int64)
+
+
+def falling(values: Singles) -> Indices:
+    """The places of ``values`` from the highest down, equals in their order.
+
+    Of keys that no two places share, so that the fastest sort gives the same order everywhere.
+    """
+    bits = np.negative(values).view(np.int32)
+    rising = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+    keys = (rising << 32) | np.arange(len(values))
+    return (np.sort(keys) & 0xFFFFFFFF).astype(np.int32)

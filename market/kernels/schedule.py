@@ -49,10 +49,10 @@ STAGES = (
 )
 CARRIED_FROM = 1  # the stage at which carried prices are taken up again
 # On the final lists, before insertion; without a stage before, each node gets its own price here.
-LAST_STEPS = Stage(0, 0, 0.0, 12, (0.015, 0.005), (0.04, 0.01))
+LAST_STEPS = Stage(0, 0, 0.0, 12, (0.025, 0.005), (0.03, 0.02))
 # Warm prices, at which more nodes look alike, let greedy insertion go wrong less often.
 WARM_STEPS = Stage(0, 0, 0.0, 12, (0.02, 0.015), (0.04, 0.01))
-LAST_STEPS_MIN = 4
+LAST_STEPS_MIN = 6
 LAST_SHARE, WARM_SHARE = 1.0, 0.15  # of the time left: without a stage before, and after one
 LIST_WIDTHS = (128, 64, 32, 24, 16)
 WIDTH_HURRIED = 32  # at most so wide where there is only time for a few steps
@@ -63,18 +63,21 @@ PRICES_SHARE = 0.5  # of the budget left beside lists and bound
 CARRIED_SHARE = 0.5
 LEAST = 0.5  # of a stage's steps: stopped sooner, prices are still too hot and worse than before
 # Nominal speeds of one thread, in work for each millisecond.
-BLOCK_NS, ROW_NS, LANE_NS = 55.0, 1.8, 0.053  # of a bid's look at a block, its rows, their lanes
+BLOCK_NS, ROW_NS, LANE_NS = 21.0, 1.35, 0.018  # of a bid's look at a block, its rows, their lanes
 TABLE_CACHED, UNCACHED = 3_000_000, 1.4  # bytes of all blocks' rows; a look takes so much more
-KEPT_PER_MS = 30_000
-LISTED_PER_MS = 155_000
+LISTING_NS, LISTED_LANE_NS, KEPT_NS = 180.0, 0.37, 10.0  # of a bid's list, lanes looked at, width
+LISTED_PER_MS = 190_000
 DRAWN_PER_MS = 12_000
 DRAFTED_PER_MS = 30_000
 FACTORS_PER_MS = 110_000  # of first prices, for each node
 THIN = (1, 2, 4, 8, 16)  # of so many blocks a stage may look at one
 LOOK_SHARE = 1.5  # of a stage's steps, for its look
-STEP_MS = 0.1  # of a price step, beside its lists and nodes
+DRAFT_MS = 0.3  # of first prices, beside their lists and nodes
+STEP_MS = 0.1  # of a price step in which threads wait for each other, beside its lists and nodes
+APART_MAX_MS = 0.5  # of a step's lists: in longer ones waiting is worth it
 STEPPED_PER_MS = 80_000  # prices in a step
-PREPARE_MS = 0.5
+PREPARE_MS = 1.9  # before the prices, and after the search
+PASS_MS = 0.5  # of a look, beside its pairs
 FILLED_PER_MS = 2_500
 LOOKED_PER_MS, LOOKERS_PER_MS = 1_500_000, 2_500  # pairs, and the bids that they are of
 MOVES_PER_MS = 33_000  # over the number of resources; fewer when the state outgrows the caches:
@@ -124,16 +127,26 @@ class Schedule:
         """One pass that keeps ``width`` candidates of each bid; over one of ``every`` blocks."""
         block_ns = BLOCK_NS + self.rows * (ROW_NS + LANE_NS * self.lanes)
         block_ns *= UNCACHED if self.table > TABLE_CACHED else 1.0
-        passed = self.bids * self.blocks * block_ns / 1e6 / every
-        return (passed + self.bids * width / KEPT_PER_MS) / self.threads
+        listed_ns = LISTING_NS + KEPT_NS * width if width else 0.0
+        block_ns += LISTED_LANE_NS * self.lanes if width else 0.0
+        bid_ns = self.blocks * block_ns / every + listed_ns
+        return PASS_MS + self.bids * bid_ns / 1e6 / self.threads
 
     def stage_ms(self, stage: Stage, steps: int, *, width: int = 0, every: int = 1) -> float:
         """A stage with ``steps`` steps; ``width`` of the lists that it finds there."""
         passes = self.pass_ms(stage.listed, every) if stage.listed else 0.0
+        drawn_ms = self.bids * stage.drawn / DRAWN_PER_MS / self.threads
         width += stage.listed + stage.drawn
-        work = self.bids * (stage.drawn / DRAWN_PER_MS + steps * width / LISTED_PER_MS)
+        waiting_ms = 0.0 if not stage.listed and self.apart(width) else STEP_MS
         prices_ms = self.nodes * self.resources / STEPPED_PER_MS
-        return passes + work / self.threads + steps * (STEP_MS + prices_ms)
+        return passes + drawn_ms + steps * (self._listed_ms(width) + prices_ms + waiting_ms)
+
+    def apart(self, width: int) -> bool:
+        """Whether threads had better not wait for each other in steps on lists this wide."""
+        return self._listed_ms(width) < APART_MAX_MS
+
+    def _listed_ms(self, width: int) -> float:
+        return self.bids * width / LISTED_PER_MS / self.threads
 
     def steps(self, stage: Stage, room: float, *, width: int = 0, every: int = 1) -> int:
         """How many steps of a stage fit in ``room`` milliseconds; 0 where too few would."""
@@ -161,7 +174,7 @@ class Schedule:
         """First prices; each thread has a sample of its own."""
         listed = draft.bids * draft.drawn
         step = listed / DRAFTED_PER_MS + self.nodes * self.resources * POWERS / FACTORS_PER_MS
-        return listed / DRAWN_PER_MS + draft.steps * step
+        return DRAFT_MS + listed / DRAWN_PER_MS + draft.steps * step
 
     def draft(self, room: float) -> Draft:
         """The most thorough draft in its share of ``room`` milliseconds, or the first of all."""
@@ -179,9 +192,9 @@ class Schedule:
     def hurried_ms(self, width: int) -> float:
         """The least that gives a plan: first prices, lists, a few steps on them, insertion."""
         steps_ms = self.stage_ms(LAST_STEPS, LAST_STEPS_MIN, width=width)
-        bound_ms = self.pass_ms(0) if self.worth_certifying(width) else 0.0
+        insert_ms = self.insert_ms(certify=self.worth_certifying(width))
         draft_ms = self.draft_ms(DRAFTS[0])
-        return PREPARE_MS + draft_ms + self.pass_ms(width) + steps_ms + bound_ms + self.fill_ms()
+        return PREPARE_MS + draft_ms + self.pass_ms(width) + steps_ms + insert_ms
 
     def worth_certifying(self, width: int) -> bool:
         """Whether prices moved on lists this wide alone give a better bound than those before.
@@ -194,9 +207,10 @@ class Schedule:
         """All nodes with room looked at for what found no place."""
         return self.bids * (self.reach / LOOKED_PER_MS + 1.0 / LOOKERS_PER_MS)
 
-    def fill_ms(self) -> float:
-        """Greedy insertion."""
-        return self.items / FILLED_PER_MS
+    def insert_ms(self, *, certify: bool) -> float:
+        """Greedy insertion by one thread; all share a pass for the bound meanwhile."""
+        fill_ms = self.items / FILLED_PER_MS
+        return max(fill_ms, fill_ms / self.threads + self.pass_ms(0)) if certify else fill_ms
 
     def moves(self, room: float) -> int:
         """Moves of the search in ``room`` milliseconds; 0 where too few to be worth it."""

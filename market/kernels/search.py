@@ -7,7 +7,7 @@ each node's items as a linked list.
 
 import numpy as np
 
-from market.kernels.compiled import kernel
+from market.kernels.compiled import NEVER, kernel
 from market.kernels.problem import Singles
 from market.snapshot import Floats, Indices
 
@@ -36,25 +36,23 @@ def unlink(item: int, node: int, head: Indices, after: Indices, before: Indices)
 
 @kernel
 def best_surplus(
-    low: int,
-    high: int,
-    ask: Indices,
-    value: Singles,
-    demand: Floats,
-    price: Floats,
-    surplus: Floats,
+    ask: Indices, value: Singles, demand: Floats, price: Singles, surplus: Singles
 ) -> None:
-    """``surplus[i]`` = max_k value − price·demand over the list of bid i (−1e30 if empty)."""
-    for i in range(low, high):
-        best = -1e30
+    """``surplus[i]`` = max_k value − price·demand over the list of bid i (``NEVER`` if empty).
+
+    ``price`` (R, m).
+    """
+    left = np.empty(ask.shape[1], np.float32)
+    for i in range(ask.shape[0]):
         for k in range(ask.shape[1]):
-            j = ask[i, k]
-            if j < 0:
-                break
-            left = float(value[i, k])
-            for r in range(demand.shape[1]):
-                left -= price[j, r] * demand[i, r]
-            best = max(best, left)
+            left[k] = value[i, k]
+        for r in range(demand.shape[1]):
+            d = np.float32(demand[i, r])
+            for k in range(ask.shape[1]):  # what is empty has no value, at whatever price
+                left[k] -= price[r, max(ask[i, k], 0)] * d
+        best = NEVER
+        for k in range(ask.shape[1]):
+            best = max(best, left[k])
         surplus[i] = best
 
 
