@@ -122,6 +122,8 @@ class _Course:
             self.planned += self.schedule.draft_ms(draft)
             room -= self.schedule.draft_ms(draft)
         before = self.planned
+        if self.schedule.least_ms(stages[: schedule.STAGES_LEAST], room) > room:
+            stages = ()  # steps on the final lists alone do more
         for number, stage in enumerate(stages):
             cost = self._stage(stage, room - (self.planned - before), seed=number + 1)
             if not cost:
@@ -148,10 +150,12 @@ class _Course:
         again = self.planned + self.schedule.insert_ms(certify=True)
         affordable = not self.staged or again < self.budget_ms
         certify = not self.settled and affordable and self.schedule.worth_certifying(self.width)
-        stage = schedule.LAST_STEPS if certify else schedule.WARM_STEPS
-        share = schedule.WARM_SHARE if self.settled else schedule.LAST_SHARE
-        after = self.schedule.insert_ms(certify=certify)
-        room = share * (self.budget_ms - self.planned - after)
+        room = self.budget_ms - self.planned - self.schedule.insert_ms(certify=certify)
+        if certify:
+            stage = self.schedule.last_steps(room, self.width)
+        else:
+            stage = schedule.WARM_STEPS
+            room *= schedule.WARM_SHARE if self.settled else 1.0
         steps = self.schedule.steps(stage, room, width=self.width)
         if not self.settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
             steps = max(steps, schedule.LAST_STEPS_MIN)

@@ -4,7 +4,9 @@ Speeds were measured once and are the same everywhere, so that the same problem 
 planned alike on every machine; a slower one is cut short by its clock (``pace.py``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from market.kernels.first_prices import POWERS
 from market.kernels.problem import Problem
@@ -47,13 +49,15 @@ STAGES = (
     Stage(48, 16, 0.0004, 80, (0.0002, 0.00006), (0.002, 0.0003)),
     Stage(48, 16, 0.0004, 80, (0.0001, 0.00004), (0.001, 0.0002)),
 )
+STAGES_LEAST = 2  # fewer are no better than steps on the final lists
 CARRIED_FROM = 1  # the stage at which carried prices are taken up again
 # On the final lists, before insertion; without a stage before, each node gets its own price here.
 LAST_STEPS = Stage(0, 0, 0.0, 12, (0.025, 0.005), (0.03, 0.02))
 # Warm prices, at which more nodes look alike, let greedy insertion go wrong less often.
-WARM_STEPS = Stage(0, 0, 0.0, 12, (0.02, 0.015), (0.04, 0.01))
+WARM_STEPS = Stage(0, 0, 0.0, 12, (0.04, 0.01), (0.03, 0.02))
 LAST_STEPS_MIN = 6
-LAST_SHARE, WARM_SHARE = 1.0, 0.15  # of the time left: without a stage before, and after one
+LAST_STEPS_LONG, LONG_SHARE = 20, 0.4  # so many if they take no more of the time left
+WARM_SHARE = 0.3  # of the time left, after stages that looked at all nodes
 LIST_WIDTHS = (128, 64, 32, 24, 16)
 WIDTH_HURRIED = 32  # at most so wide where there is only time for a few steps
 LISTED_SHARE = 32  # of the nodes in reach for one in a list: prices moved on lists still certify
@@ -155,6 +159,12 @@ class Schedule:
         steps = min(stage.steps, int((room - fixed) / step + 1e-6))
         return steps if steps >= LEAST * stage.steps else 0
 
+    def last_steps(self, room: float, width: int) -> Stage:
+        """The steps on the final lists, with ``room`` milliseconds for them and the search."""
+        stage = replace(LAST_STEPS, steps=LAST_STEPS_LONG)
+        takes_ms = self.stage_ms(stage, stage.steps, width=width)
+        return stage if takes_ms <= LONG_SHARE * room else LAST_STEPS
+
     def thinness(self, stage: Stage, room: float) -> int:
         """Of how many blocks a stage looks at one: all, where that is cheaper than its steps.
 
@@ -169,6 +179,13 @@ class Schedule:
             if look <= LOOK_SHARE * rest and look + rest <= room:
                 return every
         return THIN[-1]
+
+    def least_ms(self, stages: Sequence[Stage], room: float) -> float:
+        """``stages`` with the fewest steps that are of use, each as thin as ``room`` demands."""
+        return sum(
+            self.stage_ms(stage, ceil(LEAST * stage.steps), every=self.thinness(stage, room))
+            for stage in stages
+        )
 
     def draft_ms(self, draft: Draft) -> float:
         """First prices; each thread has a sample of its own."""
