@@ -76,8 +76,9 @@ class _Course:
     def __init__(self, auction: Auction, budget_ms: int, started: float) -> None:
         self.auction, self.schedule, self.budget_ms = auction, auction.schedule, budget_ms
         self.width = self.schedule.list_width(budget_ms)
+        self.hurried = self.schedule.hurried_ms(self.width) >= budget_ms
         # What is done at any rate: the final lists give a bound too.
-        self.planned = schedule.PREPARE_MS + self.schedule.pass_ms(self.width)
+        self.planned = self.schedule.prepare_ms() + self.schedule.pass_ms(self.width)
         self.staged = self.settled = False  # a stage moved prices; one that looked at all nodes
         self.timings: dict[str, float] = {}
         self.started = self.since = started
@@ -87,9 +88,7 @@ class _Course:
         self._lap("prepare_ms")
         self._prices(carried)
         self._lap("prices_ms")
-        # Without a step after them, prices are so alike that all would list the same few nodes.
-        alike = not self.staged and self.schedule.hurried_ms(self.width) >= self.budget_ms
-        lists = self.auction.lists(width=self.width, heat=schedule.LIST_HEAT if alike else 0.0)
+        lists = self._lists()
         self._lap("lists_ms")
         certify = self._last_steps(lists)
         self._lap("prices_ms")
@@ -145,6 +144,16 @@ class _Course:
         self.staged, self.settled = True, self.settled or every == 1
         return self.schedule.stage_ms(stage, steps, every=every)
 
+    def _lists(self) -> Lists:
+        """The final lists; where no stage moved prices, spread, or all would list the same few."""
+        heat, drawn = 0.0, 0
+        if not self.staged:
+            heat, drawn = schedule.LIST_HEAT, self.schedule.drawn(self.budget_ms)
+            self.planned += self.schedule.drawn_ms(drawn)
+        lists = self.auction.lists(width=self.width, heat=heat, drawn=drawn)
+        self.width += drawn
+        return lists
+
     def _last_steps(self, lists: Lists) -> bool:
         """Steps on the final lists; whether they may give a better bound, to be looked for."""
         again = self.planned + self.schedule.insert_ms(certify=True)
@@ -157,7 +166,7 @@ class _Course:
             stage = schedule.WARM_STEPS
             room *= schedule.WARM_SHARE if self.settled else 1.0
         steps = self.schedule.steps(stage, room, width=self.width)
-        if not self.settled and self.schedule.hurried_ms(self.width) < self.budget_ms:
+        if not self.settled and not self.hurried:
             steps = max(steps, schedule.LAST_STEPS_MIN)
         if not steps:
             return False

@@ -61,7 +61,8 @@ WARM_SHARE = 0.3  # of the time left, after stages that looked at all nodes
 LIST_WIDTHS = (128, 64, 32, 24, 16)
 WIDTH_HURRIED = 32  # at most so wide where there is only time for a few steps
 LISTED_SHARE = 32  # of the nodes in reach for one in a list: prices moved on lists still certify
-LIST_HEAT = 0.006  # spread of final lists, as a share of the mean value, where no step follows
+LIST_HEAT = 0.004  # spread of final lists, as a share of the mean value, where no stage was before
+LISTS_DRAWN, DRAWN_SHARE = 16, 0.1  # so many others in these if they take no more of the budget
 MUCH_FREE = 0.4  # of the scarcest resource after insertion: then all nodes are looked at
 PRICES_SHARE = 0.5  # of the budget left beside lists and bound
 CARRIED_SHARE = 0.5
@@ -80,7 +81,7 @@ DRAFT_MS = 0.3  # of first prices, beside their lists and nodes
 STEP_MS = 0.1  # of a price step in which threads wait for each other, beside its lists and nodes
 APART_MAX_MS = 0.5  # of a step's lists: in longer ones waiting is worth it
 STEPPED_PER_MS = 80_000  # prices in a step
-PREPARE_MS = 1.9  # before the prices, and after the search
+PREPARE_MS, PREPARED_PER_MS = 0.7, 3_000  # before the prices and after the search; bids
 PASS_MS = 0.5  # of a look, beside its pairs
 FILLED_PER_MS = 2_500
 LOOKED_PER_MS, LOOKERS_PER_MS = 1_500_000, 2_500  # pairs, and the bids that they are of
@@ -127,6 +128,10 @@ class Schedule:
             threads=threads,
         )
 
+    def prepare_ms(self) -> float:
+        """What is done before the prices and after the search, by callers too."""
+        return PREPARE_MS + self.bids / PREPARED_PER_MS
+
     def pass_ms(self, width: int, every: int = 1) -> float:
         """One pass that keeps ``width`` candidates of each bid; over one of ``every`` blocks."""
         block_ns = BLOCK_NS + self.rows * (ROW_NS + LANE_NS * self.lanes)
@@ -139,11 +144,23 @@ class Schedule:
     def stage_ms(self, stage: Stage, steps: int, *, width: int = 0, every: int = 1) -> float:
         """A stage with ``steps`` steps; ``width`` of the lists that it finds there."""
         passes = self.pass_ms(stage.listed, every) if stage.listed else 0.0
-        drawn_ms = self.bids * stage.drawn / DRAWN_PER_MS / self.threads
         width += stage.listed + stage.drawn
         waiting_ms = 0.0 if not stage.listed and self.apart(width) else STEP_MS
         prices_ms = self.nodes * self.resources / STEPPED_PER_MS
-        return passes + drawn_ms + steps * (self._listed_ms(width) + prices_ms + waiting_ms)
+        return (
+            passes
+            + self.drawn_ms(stage.drawn)
+            + steps * (self._listed_ms(width) + prices_ms + waiting_ms)
+        )
+
+    def drawn_ms(self, drawn: int) -> float:
+        """So many nodes drawn for each bid."""
+        return self.bids * drawn / DRAWN_PER_MS / self.threads
+
+    def drawn(self, budget_ms: float) -> int:
+        """How many nodes are drawn beside the best for final lists that no stage was before."""
+        affordable = self.drawn_ms(LISTS_DRAWN) <= DRAWN_SHARE * budget_ms
+        return LISTS_DRAWN if affordable else 0
 
     def apart(self, width: int) -> bool:
         """Whether threads had better not wait for each other in steps on lists this wide."""
@@ -211,7 +228,7 @@ class Schedule:
         steps_ms = self.stage_ms(LAST_STEPS, LAST_STEPS_MIN, width=width)
         insert_ms = self.insert_ms(certify=self.worth_certifying(width))
         draft_ms = self.draft_ms(DRAFTS[0])
-        return PREPARE_MS + draft_ms + self.pass_ms(width) + steps_ms + insert_ms
+        return self.prepare_ms() + draft_ms + self.pass_ms(width) + steps_ms + insert_ms
 
     def worth_certifying(self, width: int) -> bool:
         """Whether prices moved on lists this wide alone give a better bound than those before.
