@@ -170,7 +170,7 @@ class _Course:
             steps = max(steps, schedule.LAST_STEPS_MIN)
         if not steps:
             return False
-        apart = self.schedule.apart(self.width)
+        apart = not self.staged and self.schedule.apart(self.width)
         move = self.auction.move_prices_apart if apart else self.auction.move_prices
         move(lists, stage, steps)
         self.planned += self.schedule.stage_ms(stage, steps, width=self.width)
