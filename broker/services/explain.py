@@ -4,6 +4,8 @@ The last round of its demand is explained from the round's own snapshot and from
 made; a job that has not been in a round yet is held against the present state of its cell.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,6 +33,7 @@ from market.winning import PriceToWin, price_to_win
 
 ROUNDS_SHOWN = 20
 BUDGET_MS = 20  # of one clearing, where the round did not note its own
+KEPT_MAX = 256  # explanations of rounds that are past: a page asks for one every few seconds
 _SENTENCES: Mapping[Loss, str] = {
     Loss.CONSTRAINT: "lack a label, an architecture or a runtime that the job requires",
     Loss.NOT_ADMITTED: "belong to owners who do not serve this account",
@@ -143,13 +146,45 @@ def _ruled_out(found: Explanation, reason: Loss) -> str:
     return f"{said} ({figures})" if figured else said
 
 
+class _Kept:
+    """What was found of bids in past rounds, of which nothing changes; the oldest go first."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[str | None, ...], Found] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str | None, ...]) -> Found | None:
+        with self._lock:
+            return self._found.get(key)
+
+    def put(self, key: tuple[str | None, ...], found: Found) -> None:
+        with self._lock:
+            self._found[key] = found
+            while len(self._found) > KEPT_MAX:
+                self._found.popitem(last=False)
+
+
+_kept = _Kept()
+
+
 def _stored(session: Session, record: JobRecord) -> Found | None:
     """From the snapshot of the last round that the demand stood in."""
     seen = explaining.last_round(session, record.demand.id)
     if seen is None or seen.snapshot is None:
         return None
+    demand = record.demand
+    key = (seen.id, demand.id, demand.last_loss, demand.last_loss_detail)
+    found = _kept.get(key) or _of_round(session, seen, seen.snapshot, record)
+    if found is not None:
+        _kept.put(key, found)
+    return found
+
+
+def _of_round(
+    session: Session, seen: explaining.RoundSeen, packed: bytes, record: JobRecord
+) -> Found | None:
     try:
-        snapshot = unpack(seen.snapshot)
+        snapshot = unpack(packed)
     except SnapshotCorrupt:
         return None  # of a version that is gone
     if record.demand.id not in snapshot.bids.ids:

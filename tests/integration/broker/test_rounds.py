@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from broker.plan_apply import apply_plan
 from broker.rounds import Rounds
 from broker.rounds.single_flight import SingleFlight
+from broker.services import explain
 from broker.services.explain import explain_job
 from broker.services.job_spec import Constraints
 from broker.services.plan import plan_job
@@ -215,6 +216,26 @@ def test_explain_says_what_would_have_won(session, rounds):
     assert found.price_to_win_micros_per_hour >= 500_000
     assert "limit" in found.summary
     assert found.rounds[0].loss == "limit_below_reserve"
+
+
+def test_a_past_round_is_explained_once(session, rounds, monkeypatch):
+    cell = make_cell(session)
+    make_node(session, cell=cell, reserve={"cpu_millis": 500_000})
+    job = job_in(session, cell, limit_micros_per_hour=100_000)
+    session.commit()
+    rounds.clear_cell(cell.id, timed=True)
+    opened = []
+    monkeypatch.setattr(
+        explain, "unpack", lambda packed: opened.append(len(packed)) or unpack(packed)
+    )
+    first, again = (
+        explain_job(session, job.id, account_id=job.account_id, now=SOON) for _ in range(2)
+    )
+    assert len(opened) == 1
+    assert again == first
+    rounds.clear_cell(cell.id, timed=True)
+    explain_job(session, job.id, account_id=job.account_id, now=SOON)
+    assert len(opened) == 2
 
 
 def test_explain_of_a_winner_shows_its_candidates(session, rounds):
