@@ -48,9 +48,7 @@ _PRICES: tuple[Column[Price], ...] = (
     age_of(lambda price: price.at),
 )
 _PARTS = ("snapshot", "read", "clear", "pack")  # one after the other
-_ROUNDS: tuple[Column[Round], ...] = (
-    Column(title="ID", read=lambda found: found.id),
-    Column(title="CELL", read=lambda found: found.cell_id),
+_OF_ROUND: tuple[Column[Round], ...] = (
     Column(title="MECHANISM", read=lambda found: found.mechanism),
     Column(title="BIDS", read=lambda found: str(found.bid_count), right=True),
     Column(title="ASKS", read=lambda found: str(found.ask_count), right=True),
@@ -164,9 +162,14 @@ def rounds(
 
     with connect(context) as souk:
         wanted = cell_id(souk, cell) if cell else None
+        names = {each.id: each.name for each in souk.cells.list()}
         show_list(
             lambda: souk.market.rounds(cell_id=wanted, with_bids=bids, limit=limit),
-            _ROUNDS,
+            (
+                Column(title="ID", read=lambda found: found.id),
+                Column(title="CELL", read=lambda found: names.get(found.cell_id, found.cell_id)),
+                *_OF_ROUND,
+            ),
             output=output,
             watch=watch,
             empty="No rounds yet.",

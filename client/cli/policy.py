@@ -60,7 +60,11 @@ def create(
     name: Annotated[str, typer.Argument(help="What to call it.")],
     mechanism: Annotated[str, typer.Option("--mechanism", help="Which one clears rounds.")] = "",
     weights: Annotated[
-        str, typer.Option("--weights", help="For example cost=0.4,qos=0.3,energy=0.2,fairness=0.1.")
+        str,
+        typer.Option(
+            "--weights",
+            help="For example cost=0.4,qos=0.3,energy=0.2,fairness=0.1; those not named are 0.",
+        ),
     ] = "",
     payment: Annotated[
         str, typer.Option("--payment", help="pay_as_bid, uniform, critical or vcg.")
@@ -81,7 +85,8 @@ def create(
     """Make a version; what is not given has its default."""
     body = _from_file(file) if file else {}
     body |= {key: value for key, value in (("mechanism", mechanism), ("payment", payment)) if value}
-    body |= {f"weight_{name}": value for name, value in parse_weights(weights).items()}
+    if given := parse_weights(weights):
+        body |= {f"weight_{name}": given.get(name, 0.0) for name in _WEIGHTS}
     body |= _fields(set_)
     with connect(context) as souk:
         _present(souk.policies.create(name, body=body, activate=activate_now), output)

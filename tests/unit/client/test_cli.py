@@ -303,6 +303,26 @@ def test_a_rounds_time_is_not_the_sum_of_all_that_its_mechanism_notes(platform, 
     assert run("market", "rounds").stdout.splitlines()[1].split()[-2] == "111"
 
 
+def test_rounds_say_the_names_of_their_cells(platform, run):
+    cells = {"items": [{"id": "cell_1", "name": "harbour"}], "next_cursor": None}
+    items = [{"id": "round_1", "cell_id": "cell_1"}, {"id": "round_2", "cell_id": "cell_gone"}]
+    page = {"items": items, "next_cursor": None}
+    platform.answer_next("GET", "/v1/cells", httpx.Response(200, json=cells))
+    platform.answer_next("GET", "/v1/market/rounds", httpx.Response(200, json=page))
+    shown = run("market", "rounds").stdout.splitlines()[1:]
+    assert [row.split()[1] for row in shown] == ["harbour", "cell_gone"]
+
+
+def test_weights_of_a_policy_that_are_not_named_are_nought(platform, run):
+    made = httpx.Response(201, json={"id": "policy_1", "name": "green", "body": {}})
+    platform.answer_next("POST", "/v1/policies", made)
+    run("policy", "create", "green", "--weights", "energy=0.7,cost=0.3")
+    body = json.loads(platform.requests[-1].content)["body"]
+    assert body == {
+        "weight_cost": 0.3, "weight_qos": 0.0, "weight_energy": 0.7, "weight_fairness": 0.0
+    }  # fmt: skip
+
+
 def test_a_plan_without_a_price_says_why(platform, run):
     asked = ("job", "submit", "--wasm", "module.wasm", "--plan", *FLAGS)
     plan = {"serviceable": True, "hold_micros": 100, "price_micros_per_hour": None}
