@@ -218,10 +218,10 @@ def test_explain_says_what_would_have_won(session, rounds):
     assert found.rounds[0].loss == "limit_below_reserve"
 
 
-def test_a_past_round_is_explained_once(session, rounds, monkeypatch):
+def test_a_bid_of_a_past_round_is_explained_once(session, rounds, monkeypatch):
     cell = make_cell(session)
     make_node(session, cell=cell, reserve={"cpu_millis": 500_000})
-    job = job_in(session, cell, limit_micros_per_hour=100_000)
+    job, other = (job_in(session, cell, limit_micros_per_hour=limit) for limit in (100_000, 90_000))
     session.commit()
     rounds.clear_cell(cell.id, timed=True)
     opened = []
@@ -233,9 +233,9 @@ def test_a_past_round_is_explained_once(session, rounds, monkeypatch):
     )
     assert len(opened) == 1
     assert again == first
-    rounds.clear_cell(cell.id, timed=True)
-    explain_job(session, job.id, account_id=job.account_id, now=SOON)
+    others = explain_job(session, other.id, account_id=other.account_id, now=SOON)
     assert len(opened) == 2
+    assert others.market.bid != first.market.bid
 
 
 def test_explain_of_a_winner_shows_its_candidates(session, rounds):
